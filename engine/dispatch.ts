@@ -1,0 +1,56 @@
+// What a kernel call is, as plain data. An op describes its dispatches; only the GPU device runs them.
+import type { ShaderName } from '../shaders/catalogue.ts';
+import type { Shape } from './shape.ts';
+
+/** What a kernel may know about the adapter when it picks a variant. */
+export interface AdapterProfile {
+  /** `software` = a CPU rasteriser (SwiftShader, lavapipe): barriers are ruinous there, subgroups are SIMD lanes. */
+  readonly family: 'gpu' | 'software';
+  /** Lanes per subgroup if that number is fixed and subgroups can be used, else 0. */
+  readonly subgroupSize: number;
+  readonly maxWorkgroupsPerDimension: number;
+  /** Bytes of workgroup memory. */
+  readonly maxWorkgroupStorageSize: number;
+  readonly maxInvocationsPerWorkgroup: number;
+}
+
+/** A buffer bound to a dispatch: input i of the op, its output, or temporary buffer i of the plan. */
+export type Operand = { readonly input: number } | { readonly temp: number } | 'output';
+
+/** One kernel launch. Bindings are numbered 1, 2, ...; the last one is written, the others are read. */
+export interface Dispatch {
+  readonly shader: ShaderName;
+  /** Consts, aliases and functions that are put before the shader's text. It is part of the pipeline's identity. */
+  readonly prelude: string;
+  /** Values of the uniform struct `Params` by field name: u32, sizes in elements. */
+  readonly params: Readonly<Record<string, number>>;
+  readonly operands: readonly Operand[];
+  readonly workgroups: readonly [number, number, number];
+}
+
+/** Fills an operand with zeros before the next dispatch. */
+export interface Clear {
+  readonly clear: Operand;
+}
+
+/** How an op runs on WebGPU: its steps in order, and the temporary buffers they share. */
+export interface KernelPlan {
+  readonly steps: readonly (Dispatch | Clear)[];
+  /** Sizes of the temporary buffers, in elements. */
+  readonly temps?: readonly number[];
+}
+
+export interface KernelRequest<Attrs> {
+  readonly inputs: readonly Shape[];
+  readonly output: Shape;
+  readonly attrs: Attrs;
+  readonly adapter: AdapterProfile;
+}
+
+/** Workgroup counts for `count` groups in a row, folded into y where x would exceed the adapter's limit. */
+export function foldWorkgroups(count: number, adapter: AdapterProfile): [number, number, number] {
+  const limit = adapter.maxWorkgroupsPerDimension;
+  if (count <= limit) return [Math.max(1, count), 1, 1];
+  const rows = Math.ceil(count / limit);
+  return [Math.ceil(count / rows), rows, 1];
+}
