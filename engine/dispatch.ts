@@ -20,6 +20,8 @@ export type Operand = { readonly input: number } | { readonly temp: number } | '
 /** One kernel launch. Bindings are numbered 1, 2, ...; the last one is written, the others are read. */
 export interface Dispatch {
   readonly shader: ShaderName;
+  /** A second file of functions that is put between the prelude and the shader. */
+  readonly operandsShader?: ShaderName;
   /** Consts, aliases and functions that are put before the shader's text. It is part of the pipeline's identity. */
   readonly prelude: string;
   /** Values of the uniform struct `Params` by field name: u32, sizes in elements. */

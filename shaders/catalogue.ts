@@ -3,6 +3,20 @@
 /** Location of every kernel. `new URL(..., import.meta.url)` works under tsx, plain Node, vitest and bundlers. */
 export const shaderUrls = {
   gemm_plain: new URL('./gemm_plain.wgsl', import.meta.url),
+  gemm_tiled: new URL('./gemm_tiled.wgsl', import.meta.url),
+  gemm_panel: new URL('./gemm_panel.wgsl', import.meta.url),
+  gemm_reduce_splits: new URL('./gemm_reduce_splits.wgsl', import.meta.url),
+  operands_matmul: new URL('./operands_matmul.wgsl', import.meta.url),
+  operands_conv2d: new URL('./operands_conv2d.wgsl', import.meta.url),
+  operands_conv2d_input: new URL('./operands_conv2d_input.wgsl', import.meta.url),
+  operands_conv2d_weight: new URL('./operands_conv2d_weight.wgsl', import.meta.url),
+  threefry: new URL('./threefry.wgsl', import.meta.url),
+  unary: new URL('./unary.wgsl', import.meta.url),
+  binary: new URL('./binary.wgsl', import.meta.url),
+  binary_broadcast: new URL('./binary_broadcast.wgsl', import.meta.url),
+  binary_broadcast_vec4: new URL('./binary_broadcast_vec4.wgsl', import.meta.url),
+  copy_strided: new URL('./copy_strided.wgsl', import.meta.url),
+  reduce: new URL('./reduce.wgsl', import.meta.url),
 } as const;
 
 export type ShaderName = keyof typeof shaderUrls;

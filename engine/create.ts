@@ -1,0 +1,75 @@
+// Making tensors from numbers, and getting numbers back.
+import { ShapeError, UsageError } from './errors.ts';
+import { checkShape, formatShape, isSameShape, type Shape, sizeOf } from './shape.ts';
+import { type Device, storageOf, Tensor } from './tensor.ts';
+
+// Beyond this many distinct scalars the cache would be a leak: further ones live in the current scope.
+const CONSTANT_LIMIT = 512;
+
+/** A tensor [shape] holding `values`, row-major. Throws ShapeError when their number does not fit the shape. */
+export function tensor(device: Device, values: ArrayLike<number>, shape: Shape): Tensor {
+  checkShape('tensor', shape);
+  if (values.length !== sizeOf(shape)) {
+    throw new ShapeError(
+      `tensor: ${values.length} values do not fill ${formatShape(shape)}; give ${sizeOf(shape)} or change the shape`,
+    );
+  }
+  return new Tensor(device, shape, device.upload(values, shape), null);
+}
+
+/** A scalar [] that is made once per device and value. */
+export function constant(device: Device, value: number): Tensor {
+  const known = device.constants.get(value);
+  if (known && !known.isReleased) return known;
+  const t = tensor(device, [value], []);
+  if (device.constants.size < CONSTANT_LIMIT) {
+    for (const frame of device.recorder.frames) frame.delete(t);
+    device.constants.set(value, t);
+  }
+  return t;
+}
+
+/** A tensor [shape] filled with one number. */
+export function full(device: Device, shape: Shape, value: number): Tensor {
+  checkShape('full', shape);
+  return tensor(device, new Float32Array(sizeOf(shape)).fill(value), shape);
+}
+
+/** The same numbers without their history: gradients stop here. */
+export function detach(t: Tensor): Tensor {
+  return new Tensor(t.device, t.shape, storageOf('detach', t), null);
+}
+
+/** Overwrites `target` with the numbers of `source`, in queue order. Throws ShapeError when shapes differ. */
+export function assign(target: Tensor, source: Tensor): void {
+  if (!isSameShape(target.shape, source.shape)) {
+    throw new ShapeError(
+      `assign: target is ${formatShape(target.shape)} and source ${formatShape(source.shape)}; they must be equal`,
+    );
+  }
+  if (target.device !== source.device) {
+    throw new UsageError('assign: target and source are on different devices; upload the values instead');
+  }
+  target.device.copy(storageOf('assign', source), storageOf('assign', target), target.shape);
+  target.version++;
+}
+
+/** Numbers of a tensor, row-major. Waits for the device; rejects with DeviceError when it is lost. */
+export async function read(t: Tensor): Promise<Float64Array | Float32Array> {
+  return (await readAll([t]))[0];
+}
+
+/** Numbers of several tensors of one device in one round trip. */
+export async function readAll(tensors: readonly Tensor[]): Promise<(Float64Array | Float32Array)[]> {
+  if (tensors.length === 0) return [];
+  for (const t of tensors) storageOf('read', t);
+  return tensors[0].device.read(tensors);
+}
+
+/** The one number of a tensor with a single element. */
+export async function readScalar(t: Tensor): Promise<number> {
+  if (sizeOf(t.shape) !== 1) {
+    throw new ShapeError(`readScalar: the tensor is ${formatShape(t.shape)}; it must have one element`);
+  }
+  return (await read(t))[0];
+}

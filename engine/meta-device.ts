@@ -1,0 +1,41 @@
+// Tensors that have a shape but no numbers. They let a function be recorded without being run; see transpose.ts.
+import { UsageError } from './errors.ts';
+import { createRecorder } from './scope.ts';
+import type { Shape } from './shape.ts';
+import { type Device, type MemoryReport, type Storage, Tensor } from './tensor.ts';
+
+/** Runs nothing: results know only their shape and how they came about. Reading one is a UsageError. */
+export class MetaDevice implements Device {
+  readonly kind = 'meta';
+  readonly description = 'meta (shapes only)';
+  readonly recorder = createRecorder();
+  readonly constants = new Map<number, Tensor>();
+
+  run(): Storage {
+    return { owners: 0 };
+  }
+
+  upload(): Storage {
+    return { owners: 0 };
+  }
+
+  copy(): void {}
+  release(): void {}
+
+  read(): Promise<never> {
+    return Promise.reject(new UsageError('read: a meta tensor has no numbers; run the function on a real device'));
+  }
+
+  flush(): void {}
+
+  memory(): MemoryReport {
+    return { heldBytes: 0, usedBytes: 0, peakBytes: 0, tensorCount: 0 };
+  }
+
+  async close(): Promise<void> {}
+}
+
+/** A tensor of the given shape without numbers, on a meta device of its own. */
+export function metaTensor(shape: Shape): Tensor {
+  return new Tensor(new MetaDevice(), shape, { owners: 0 }, null);
+}

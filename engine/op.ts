@@ -1,0 +1,49 @@
+// Declaring and applying ops. An op is declared once; meaning, kernel and slope stand side by side.
+import { UsageError } from './errors.ts';
+import { type Device, type Op, storageOf, Tensor } from './tensor.ts';
+
+/**
+ * Declares an op. Nothing but a type check: the tests walk `engine/ops/index.ts` and check gradient, gradient of
+ * gradient and GPU against reference for every op listed there.
+ */
+export function defineOp<Attrs>(op: Op<Attrs>): Op<Attrs> {
+  return op;
+}
+
+/** The device that all inputs share; a meta tensor among them makes the result a meta tensor. */
+function commonDevice(op: string, inputs: readonly Tensor[]): Device {
+  let device = inputs[0].device;
+  for (const { device: other } of inputs) {
+    if (other === device) continue;
+    if (other.kind === 'meta') device = other;
+    else if (device.kind !== 'meta') {
+      throw new UsageError(
+        `${op}: inputs are on ${device.description} and ${other.description}; move them to one device`,
+      );
+    }
+  }
+  return device;
+}
+
+/** Runs `op` on its inputs and records how the result came about. Throws ShapeError on inputs that do not fit. */
+export function apply<Attrs>(op: Op<Attrs>, inputs: readonly Tensor[], attrs: Attrs): Tensor {
+  const device = commonDevice(op.name, inputs);
+  const shape = op.shape(
+    inputs.map((t) => t.shape),
+    attrs,
+  );
+  for (const t of inputs) storageOf(op.name, t);
+  const erased = op as Op<unknown>;
+  const origin = { op: erased, inputs, attrs };
+  if (!op.isMemoized || !device.recorder.isRecording) {
+    const storage = device.run(erased, inputs, attrs, shape);
+    return new Tensor(device, shape, storage, device.recorder.isRecording ? origin : null);
+  }
+  const key = `${op.name} ${JSON.stringify(attrs)} ${inputs.map((t) => `${t.id}.${t.version}`).join()}`;
+  inputs[0].memo ??= new Map();
+  const remembered = inputs[0].memo.get(key);
+  if (remembered && !remembered.isReleased && remembered.origin) return remembered;
+  const result = new Tensor(device, shape, device.run(erased, inputs, attrs, shape), origin);
+  inputs[0].memo.set(key, result);
+  return result;
+}

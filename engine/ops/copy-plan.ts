@@ -1,0 +1,83 @@
+// The kernel plan behind every op that only moves numbers: a copy between two strided boxes.
+import type { AdapterProfile, Dispatch, Operand } from '../dispatch.ts';
+import { ShapeError } from '../errors.ts';
+import { formatShape, type Shape, sizeOf } from '../shape.ts';
+import { spanOf } from './span.ts';
+
+/** Where a box lies in a buffer: flat index of its first element, and the step along each axis. Steps may be negative. */
+export interface Layout {
+  readonly start: number;
+  readonly strides: readonly number[];
+}
+
+const MAX_RANK = 6;
+
+/** Drops axes of size 1 and merges neighbours that both layouts walk through in one stride. */
+function collapse(box: Shape, from: Layout, to: Layout): { box: number[]; from: number[]; to: number[] } {
+  const merged = { box: [] as number[], from: [] as number[], to: [] as number[] };
+  box.forEach((n, axis) => {
+    if (n === 1) return;
+    const last = merged.box.length - 1;
+    const x = from.strides[axis];
+    const y = to.strides[axis];
+    if (last >= 0 && merged.from[last] === x * n && merged.to[last] === y * n) {
+      merged.box[last] *= n;
+      merged.from[last] = x;
+      merged.to[last] = y;
+    } else {
+      merged.box.push(n);
+      merged.from.push(x);
+      merged.to.push(y);
+    }
+  });
+  return merged;
+}
+
+/** One dispatch that copies the box [shape] from `operand` to the output. Throws ShapeError beyond 6 true axes. */
+export function copyDispatch(
+  box: Shape,
+  operand: Operand,
+  from: Layout,
+  to: Layout,
+  adapter: AdapterProfile,
+): Dispatch {
+  const flat = collapse(box, from, to);
+  const lead = MAX_RANK - flat.box.length;
+  if (lead < 0) {
+    throw new ShapeError(`copy: ${formatShape(box)} has more than ${MAX_RANK} axes that do not merge; reshape first`);
+  }
+  const { prelude, params, workgroups } = spanOf(sizeOf(box), adapter);
+  const fields: Record<string, number> = { ...params, x_start: from.start, out_start: to.start };
+  for (let axis = 0; axis < MAX_RANK; axis++) {
+    if (axis > 0) fields[`n${axis}`] = flat.box[axis - lead] ?? 1;
+    fields[`x${axis}`] = flat.from[axis - lead] ?? 0;
+    fields[`out${axis}`] = flat.to[axis - lead] ?? 0;
+  }
+  return { shader: 'copy_strided', prelude, params: fields, operands: [operand, 'output'], workgroups };
+}
+
+/** The same copy on the CPU. */
+export function copyReference(
+  box: Shape,
+  x: Float64Array,
+  from: Layout,
+  out: Float64Array,
+  to: Layout,
+  combine: (before: number, value: number) => number = (_, value) => value,
+): void {
+  const index = new Array<number>(box.length).fill(0);
+  const count = sizeOf(box);
+  let source = from.start;
+  let target = to.start;
+  for (let i = 0; i < count; i++) {
+    out[target] = combine(out[target], x[source]);
+    for (let axis = box.length - 1; axis >= 0; axis--) {
+      source += from.strides[axis];
+      target += to.strides[axis];
+      if (++index[axis] < box[axis]) break;
+      source -= from.strides[axis] * box[axis];
+      target -= to.strides[axis] * box[axis];
+      index[axis] = 0;
+    }
+  }
+}

@@ -1,0 +1,178 @@
+// Elementwise functions of one number, and the comparisons that relevance rules are made of.
+import { apply } from '../op.ts';
+import type { Tensor } from '../tensor.ts';
+import { add, div, mul, type Operand, operandsOf, sub } from './arithmetic.ts';
+import { sumTo } from './broadcast.ts';
+import { binaryOp, unaryOp } from './elementwise.ts';
+
+const none = {};
+
+export const expOp = unaryOp({
+  name: 'exp',
+  reference: Math.exp,
+  wgsl: 'return exp(x);',
+  vjp: (g, _, y) => mul(g, y),
+});
+
+/** e^x */
+export const exp = (x: Tensor): Tensor => apply(expOp, [x], none);
+
+export const logOp = unaryOp({
+  name: 'log',
+  reference: Math.log,
+  wgsl: 'return log(x);',
+  vjp: (g, [x]) => div(g, x),
+  range: [0.5, 2],
+});
+
+/** Natural logarithm of x > 0. */
+export const log = (x: Tensor): Tensor => apply(logOp, [x], none);
+
+export const log1pOp = unaryOp({
+  name: 'log1p',
+  reference: Math.log1p,
+  // For small x the rounding of 1 + x is undone by the factor x / ((1 + x) - 1).
+  wgsl: 'let u = Vec(1) + x; let d = u - Vec(1); return select(log(u) * (x / d), x, d == Vec(0));',
+  vjp: (g, [x]) => div(g, add(x, 1)),
+  range: [0, 2],
+});
+
+/** log(1 + x) for x > -1, exact near 0. */
+export const log1p = (x: Tensor): Tensor => apply(log1pOp, [x], none);
+
+export const stepOp = unaryOp({
+  name: 'step',
+  reference: (x) => (Number.isNaN(x) ? x : x > 0 ? 1 : 0),
+  wgsl: 'return select(select(Vec(0), Vec(1), x > Vec(0)), x, x != x);',
+  vjp: null, // constant on both sides of 0
+});
+
+/** 1 where x > 0, else 0. */
+export const step = (x: Tensor): Tensor => apply(stepOp, [x], none);
+
+export const reluOp = unaryOp({
+  name: 'relu',
+  reference: (x) => (x <= 0 ? 0 : x),
+  // Written so that NaN passes: a hidden NaN is a run lost.
+  wgsl: 'return select(x, Vec(0), x <= Vec(0));',
+  vjp: (g, [x]) => mul(g, step(x)),
+});
+
+/** max(x, 0); the slope at 0 is 0. */
+export const relu = (x: Tensor): Tensor => apply(reluOp, [x], none);
+
+export const negativePartOp = unaryOp({
+  name: 'negativePart',
+  reference: (x) => (x >= 0 ? 0 : x),
+  wgsl: 'return select(x, Vec(0), x >= Vec(0));',
+  vjp: (g, [x]) => sub(g, mul(g, notNegative(x))),
+});
+
+/** min(x, 0); the slope at 0 is 0. */
+export const negativePart = (x: Tensor): Tensor => apply(negativePartOp, [x], none);
+
+export const notNegativeOp = unaryOp({
+  name: 'notNegative',
+  reference: (x) => (Number.isNaN(x) ? x : x >= 0 ? 1 : 0),
+  wgsl: 'return select(select(Vec(0), Vec(1), x >= Vec(0)), x, x != x);',
+  vjp: null, // constant on both sides of 0
+});
+
+/** 1 where x >= 0, else 0. */
+export const notNegative = (x: Tensor): Tensor => apply(notNegativeOp, [x], none);
+
+export const signOp = unaryOp({
+  name: 'sign',
+  reference: (x) => (x > 0 ? 1 : x < 0 ? -1 : x),
+  wgsl: 'return select(sign(x), x, x != x);',
+  vjp: null, // constant on both sides of 0
+});
+
+/** -1, 0 or 1. */
+export const sign = (x: Tensor): Tensor => apply(signOp, [x], none);
+
+export const absOp = unaryOp({
+  name: 'abs',
+  reference: Math.abs,
+  wgsl: 'return abs(x);',
+  vjp: (g, [x]) => mul(g, sign(x)),
+});
+
+/** |x|; the slope at 0 is 0. */
+export const abs = (x: Tensor): Tensor => apply(absOp, [x], none);
+
+export const sigmoidOp = unaryOp({
+  name: 'sigmoid',
+  reference: (x) => 1 / (1 + Math.exp(-x)),
+  wgsl: 'return Vec(1) / (Vec(1) + exp(-x));',
+  vjp: (g, _, y) => mul(g, mul(y, sub(1, y))),
+});
+
+/** 1 / (1 + e^-x) */
+export const sigmoid = (x: Tensor): Tensor => apply(sigmoidOp, [x], none);
+
+export const softplusOp = unaryOp({
+  name: 'softplus',
+  reference: (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
+  wgsl: 'return max(x, Vec(0)) + log(Vec(1) + exp(-abs(x)));',
+  vjp: (g, [x]) => mul(g, sigmoid(x)),
+});
+
+/** log(1 + e^x), without overflow. */
+export const softplus = (x: Tensor): Tensor => apply(softplusOp, [x], none);
+
+export const floorOp = unaryOp({
+  name: 'floor',
+  reference: Math.floor,
+  wgsl: 'return floor(x);',
+  vjp: null, // constant between whole numbers
+});
+
+/** Largest whole number not above x. */
+export const floor = (x: Tensor): Tensor => apply(floorOp, [x], none);
+
+export const maximumOp = binaryOp({
+  name: 'maximum',
+  reference: (a, b) => (Number.isNaN(a) || a >= b ? a : b),
+  wgsl: 'return select(b, a, (a >= b) | (a != a));',
+  vjp: [
+    (g, [a, b]) => sumTo(mul(g, notNegative(sub(a, b))), a.shape),
+    (g, [a, b]) => sumTo(mul(g, step(sub(b, a))), b.shape),
+  ],
+});
+
+/** Larger of a and b; on a tie the slope goes to a. */
+export const maximum = (a: Operand, b: Operand): Tensor => apply(maximumOp, operandsOf(a, b), none);
+
+export const powerOp = binaryOp({
+  name: 'power',
+  reference: (a, b) => a ** b,
+  wgsl: 'return pow(a, b);',
+  vjp: [
+    (g, [a, b]) => sumTo(mul(g, mul(b, power(a, sub(b, 1)))), a.shape),
+    (g, [a, b], y) => sumTo(mul(g, mul(y, log(a))), b.shape),
+  ],
+  examples: [
+    { inputs: [[2, 3], [2, 3]], range: [0.5, 2] },
+    { inputs: [[3], []], range: [0.5, 2] },
+  ],
+});
+
+/** a^b for a > 0. */
+export const power = (a: Operand, b: Operand): Tensor => apply(powerOp, operandsOf(a, b), none);
+
+export const stabilizeOp = binaryOp({
+  name: 'stabilize',
+  reference: (z, eps) => (z >= 0 ? z + eps : z - eps),
+  wgsl: 'return select(a - b, a + b, a >= Vec(0));',
+  vjp: [
+    (g, [z]) => sumTo(g, z.shape),
+    (g, [z, eps]) => sumTo(mul(g, sub(mul(notNegative(z), 2), 1)), eps.shape),
+  ],
+});
+
+/**
+ * z + eps sign(z), with sign(0) = +1: keeps a denominator away from 0 without changing its sign.
+ *   Bach et al. 2015; the convention sign(0) = +1 is zennit's and ISNet's.
+ */
+export const stabilize = (z: Tensor, eps: Operand): Tensor => apply(stabilizeOp, operandsOf(z, eps), none);

@@ -1,0 +1,28 @@
+// How elementwise kernels share out their elements: one rule for GPUs and for CPU rasterisers.
+import type { AdapterProfile } from '../dispatch.ts';
+
+export interface Span {
+  /** Consts for the prelude: GROUP, the threads per workgroup. */
+  readonly prelude: string;
+  /** Fields `count`, `per_thread`, `groups_x` of the kernel's Params. */
+  readonly params: { readonly count: number; readonly per_thread: number; readonly groups_x: number };
+  readonly workgroups: [number, number, number];
+}
+
+/**
+ * Work for `count` items. A GPU thread takes one item. On software adapters a workgroup is one subgroup and takes a
+ * contiguous run of items, because starting a workgroup costs as much as some hundred items.
+ */
+export function spanOf(count: number, adapter: AdapterProfile): Span {
+  const isSoftware = adapter.family === 'software';
+  const group = isSoftware ? Math.max(4, adapter.subgroupSize) : 64;
+  // At least 16 workgroups where the work allows it: software adapters split them over their threads.
+  const perThread = isSoftware ? Math.min(1024, Math.max(1, Math.ceil(count / (group * 16)))) : 1;
+  const groups = Math.max(1, Math.ceil(count / (group * perThread)));
+  const groupsX = Math.min(groups, adapter.maxWorkgroupsPerDimension);
+  return {
+    prelude: `const GROUP = ${group}u;\n`,
+    params: { count, per_thread: perThread, groups_x: groupsX },
+    workgroups: [groupsX, Math.ceil(groups / groupsX), 1],
+  };
+}

@@ -1,0 +1,32 @@
+// Strided copy of a box: thread t moves items t, t + GROUP, ... of its run.
+// out[out_start + sum_d i_d out_d] = x[x_start + sum_d i_d x_d]  for every index i of the box [n0, n1, n2, n3, n4, n5].
+// It serves expand (strides 0), permute, slice, pad, concat and flip.   Consts: GROUP (threads per workgroup).
+struct Params {
+  count: u32, per_thread: u32, groups_x: u32,
+  n1: u32, n2: u32, n3: u32, n4: u32, n5: u32,
+  x_start: u32, x0: u32, x1: u32, x2: u32, x3: u32, x4: u32, x5: u32,
+  out_start: u32, out0: u32, out1: u32, out2: u32, out3: u32, out4: u32, out5: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<Real>;
+@group(0) @binding(2) var<storage, read_write> out: array<Real>;
+
+@compute @workgroup_size(GROUP)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) thread: vec3u) {
+  let run = GROUP * params.per_thread;
+  let first = (group.x + group.y * params.groups_x) * run;
+  let end = min(params.count, first + run);
+  for (var i = first + thread.x; i < end; i += GROUP) {
+    var rest = i;
+    let i5 = rest % params.n5; rest /= params.n5;
+    let i4 = rest % params.n4; rest /= params.n4;
+    let i3 = rest % params.n3; rest /= params.n3;
+    let i2 = rest % params.n2; rest /= params.n2;
+    let i1 = rest % params.n1; rest /= params.n1;
+    let i_x = params.x_start + rest * params.x0 + i1 * params.x1 + i2 * params.x2
+      + i3 * params.x3 + i4 * params.x4 + i5 * params.x5;
+    let i_out = params.out_start + rest * params.out0 + i1 * params.out1 + i2 * params.out2
+      + i3 * params.out3 + i4 * params.out4 + i5 * params.out5;
+    out[i_out] = x[i_x];
+  }
+}
