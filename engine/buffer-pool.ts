@@ -43,7 +43,12 @@ export class BufferPool {
     if (reused) return reused;
     this.#heldBytes += bytes;
     const usage = BUFFER_USAGE.storage | BUFFER_USAGE.copySource | BUFFER_USAGE.copyDestination;
-    return { buffer: this.#device.createBuffer({ size: bytes, usage }), id: this.#nextId++, bytes, owners: 0 };
+    return {
+      buffer: this.#device.createBuffer({ size: bytes, usage }),
+      id: this.#nextId++,
+      bytes,
+      owners: 0,
+    };
   }
 
   /** Gives a buffer back; it may be handed out again at once. */

@@ -52,12 +52,16 @@ export class GpuDevice implements Device {
     this.#pool = new BufferPool(device);
     device.addEventListener('uncapturederror', (event) => {
       event.preventDefault();
-      this.#failure ??= new DeviceError(`webgpu: ${event.error.message.trim()}; this is a bug in a kernel or its plan`);
+      this.#failure ??= new DeviceError(
+        `webgpu: ${event.error.message.trim()}; this is a bug in a kernel or its plan`,
+      );
     });
     device.lost.then((info) => {
       if (this.#isClosed) return;
       const reason = info.message.trim() || info.reason;
-      this.#failure = new DeviceError(`webgpu: the device was lost (${reason}); open a new device and load the last state`);
+      this.#failure = new DeviceError(
+        `webgpu: the device was lost (${reason}); open a new device and load the last state`,
+      );
     });
   }
 
@@ -131,7 +135,11 @@ export class GpuDevice implements Device {
     const block = this.#pool.acquire('tensor', values.length);
     const size = Math.max(4, sizeOf(shape) * 4);
     // An encoded copy, because queue.writeBuffer would overtake work that is encoded but not yet submitted.
-    const staging = this.#device.createBuffer({ size, usage: BUFFER_USAGE.copySource, mappedAtCreation: true });
+    const staging = this.#device.createBuffer({
+      size,
+      usage: BUFFER_USAGE.copySource,
+      mappedAtCreation: true,
+    });
     new Float32Array(staging.getMappedRange(), 0, values.length).set(values);
     staging.unmap();
     this.#commands().copyBufferToBuffer(staging, 0, block.buffer, 0, size);

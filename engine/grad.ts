@@ -74,7 +74,9 @@ export function backward(
   { retain = [] }: { retain?: readonly Tensor[] } = {},
 ): Tensor[] {
   if (sizeOf(loss.shape) !== 1) {
-    throw new ShapeError(`backward: the loss is ${formatShape(loss.shape)}; reduce it to one number, e.g. with mean`);
+    throw new ShapeError(
+      `backward: the loss is ${formatShape(loss.shape)}; reduce it to one number, e.g. with mean`,
+    );
   }
   return withoutRecording(loss.device, () => {
     const seed = expand(constant(loss.device, 1), loss.shape);

@@ -23,7 +23,9 @@ export class MetaDevice implements Device {
   release(): void {}
 
   read(): Promise<never> {
-    return Promise.reject(new UsageError('read: a meta tensor has no numbers; run the function on a real device'));
+    return Promise.reject(
+      new UsageError('read: a meta tensor has no numbers; run the function on a real device'),
+    );
   }
 
   flush(): void {}

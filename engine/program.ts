@@ -63,7 +63,9 @@ export class ProgramCache {
       this.#pipelines.set(program, pipeline);
     }
     if (workgroups.some((n) => n > this.#device.limits.maxComputeWorkgroupsPerDimension)) {
-      throw new DeviceError(`${op}: ${workgroups.join('x')} workgroups exceed the adapter's limit; use a smaller batch`);
+      throw new DeviceError(
+        `${op}: ${workgroups.join('x')} workgroups exceed the adapter's limit; use a smaller batch`,
+      );
     }
     const params = this.#uniform(op, program, dispatch.params);
     return { pipeline, params, operands, workgroups, bindGroups: new Map(), label: `${op} ${shader}` };
@@ -73,7 +75,8 @@ export class ProgramCache {
   #uniform(op: string, program: string, values: Readonly<Record<string, number>>): GPUBuffer {
     const fields = paramFields(program);
     const words = fields.map((field) => {
-      if (!(field in values)) throw new DeviceError(`${op}: kernel parameter '${field}' has no value; add it to the plan`);
+      if (!(field in values))
+        throw new DeviceError(`${op}: kernel parameter '${field}' has no value; add it to the plan`);
       return values[field];
     });
     const key = words.join();

@@ -36,7 +36,7 @@ export function scope<T>(device: Device, fn: () => T): T {
       if (!survivors.has(t)) release(t);
       else if (outer) outer.add(t);
       // The outermost scope ends a step: its results forget their history, or every step would hold the one before.
-      else t.origin = null;
+      else forget(t);
     }
   }
 }
@@ -44,8 +44,13 @@ export function scope<T>(device: Device, fn: () => T): T {
 /** Takes a tensor out of all open scopes: it lives until `release(t)`. Returns it. */
 export function keep(t: Tensor): Tensor {
   for (const frame of t.device.recorder.frames) frame.delete(t);
-  t.origin = null;
+  forget(t);
   return t;
+}
+
+function forget(t: Tensor): void {
+  t.origin = null;
+  t.call = null;
 }
 
 /** Runs `fn` with recording switched off: its results have no slope, and hold no memory for one. */

@@ -63,6 +63,15 @@ export interface Origin {
   readonly attrs: unknown;
 }
 
+/** The layer call whose result a tensor is. Relevance rules step over the call as a whole. */
+export interface LayerCall {
+  /** The layer; `nn` gives it its type. */
+  readonly layer: object;
+  readonly input: Tensor;
+  /** The tensors that the layer was applied with. */
+  readonly params: Readonly<Record<string, Tensor>>;
+}
+
 /** The part of a device that does not depend on hardware: the graph switch and the open scopes. */
 export interface Recorder {
   /** While false, results carry no origin: nothing can be differentiated through them. */
@@ -112,6 +121,8 @@ export class Tensor {
   storage: Storage | null;
   /** Null for leaves (parameters, data) and for results made while nothing was recorded. */
   origin: Origin | null;
+  /** Set by layers while recording. */
+  call: LayerCall | null = null;
   /** Counts `assign` calls, so that remembered results of old values are not reused. */
   version = 0;
   /** Remembered results by op, attributes and inputs; see `Op.isMemoized`. */

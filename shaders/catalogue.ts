@@ -17,6 +17,21 @@ export const shaderUrls = {
   binary_broadcast_vec4: new URL('./binary_broadcast_vec4.wgsl', import.meta.url),
   copy_strided: new URL('./copy_strided.wgsl', import.meta.url),
   reduce: new URL('./reduce.wgsl', import.meta.url),
+  max_pool_indices: new URL('./max_pool_indices.wgsl', import.meta.url),
+  pool_scatter: new URL('./pool_scatter.wgsl', import.meta.url),
+  avg_pool: new URL('./avg_pool.wgsl', import.meta.url),
+  avg_pool_adjoint: new URL('./avg_pool_adjoint.wgsl', import.meta.url),
+  gather: new URL('./gather.wgsl', import.meta.url),
+  scatter_add: new URL('./scatter_add.wgsl', import.meta.url),
+  argmax: new URL('./argmax.wgsl', import.meta.url),
+  argmax_parts: new URL('./argmax_parts.wgsl', import.meta.url),
+  one_hot: new URL('./one_hot.wgsl', import.meta.url),
+  where: new URL('./where.wgsl', import.meta.url),
+  sort_runs: new URL('./sort_runs.wgsl', import.meta.url),
+  sort_merge: new URL('./sort_merge.wgsl', import.meta.url),
+  invert_order: new URL('./invert_order.wgsl', import.meta.url),
+  softmax: new URL('./softmax.wgsl', import.meta.url),
+  random: new URL('./random.wgsl', import.meta.url),
 } as const;
 
 export type ShaderName = keyof typeof shaderUrls;

@@ -1,9 +1,10 @@
 // Finite differences in f64: the judge of every derivative in this project.
-import { tensor } from '../engine/create.ts';
+
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
+import { tensor } from '../engine/create.ts';
+import { adjoint } from '../engine/grad.ts';
 import { mul } from '../engine/ops/arithmetic.ts';
 import { sum } from '../engine/ops/broadcast.ts';
-import { adjoint } from '../engine/grad.ts';
 import { randomStream } from '../engine/random-bits.ts';
 import { type Shape, sizeOf } from '../engine/shape.ts';
 import type { Tensor } from '../engine/tensor.ts';
@@ -46,7 +47,9 @@ export function gradientError({ inputs, loss, step = 1e-5, samplesPerInput = Inf
     const stride = Math.max(1, Math.floor(values.length / samplesPerInput));
     for (let k = 0; k < values.length; k += stride) {
       const moved = (delta: number) =>
-        evaluate(inputs.map((input, j) => (i === j ? input.values.with(k, values[k] + delta) : input.values)));
+        evaluate(
+          inputs.map((input, j) => (i === j ? input.values.with(k, values[k] + delta) : input.values)),
+        );
       const numeric = (moved(step) - moved(-step)) / (2 * step);
       const error = Math.abs(exact[k] - numeric) / Math.max(1, Math.abs(exact[k]));
       worst = Math.max(worst, Number.isNaN(error) ? Infinity : error);

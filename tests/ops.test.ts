@@ -1,12 +1,12 @@
 // Every op in ops/index.ts proves itself on its own examples: slope, slope of the slope, GPU against reference.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { tensor } from '../engine/create.ts';
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
+import { tensor } from '../engine/create.ts';
 import { adjoint } from '../engine/grad.ts';
 import { openDevice } from '../engine/node-device.ts';
+import { apply } from '../engine/op.ts';
 import { add } from '../engine/ops/arithmetic.ts';
 import { allOps } from '../engine/ops/index.ts';
-import { apply } from '../engine/op.ts';
 import { sizeOf } from '../engine/shape.ts';
 import type { Device, Example, Op, Tensor } from '../engine/tensor.ts';
 import { type Free, gradientError, probe, randomValues } from './gradcheck.ts';
@@ -29,7 +29,12 @@ function freeInputs(op: AnyOp, example: AnyExample): number[] {
 }
 
 /** The example's inputs with those numbered `free` replaced. */
-function withFree(all: Free[], free: readonly number[], tensors: readonly Tensor[], device: Device): Tensor[] {
+function withFree(
+  all: Free[],
+  free: readonly number[],
+  tensors: readonly Tensor[],
+  device: Device,
+): Tensor[] {
   return all.map(({ shape, values }, i) => {
     const k = free.indexOf(i);
     return k < 0 ? tensor(device, values, shape) : tensors[k];
@@ -59,13 +64,24 @@ describe('the slope of the slope of each op is its finite difference', () => {
     const free = freeInputs(op, example);
     if (free.length === 0) return;
     const device = new CpuDevice();
-    const sample = apply(op, all.map(({ shape, values }) => tensor(device, values, shape)), example.attrs ?? {});
-    const seed = { shape: sample.shape, values: randomValues(`${op.name} seed`, sizeOf(sample.shape), [-1, 1]) };
+    const sample = apply(
+      op,
+      all.map(({ shape, values }) => tensor(device, values, shape)),
+      example.attrs ?? {},
+    );
+    const seed = {
+      shape: sample.shape,
+      values: randomValues(`${op.name} seed`, sizeOf(sample.shape), [-1, 1]),
+    };
     // d/d(inputs, seed) of sum_i probe(gradient_i): checks every second derivative at once.
     const loss = (tensors: Tensor[]) => {
       const inputs = withFree(all, free, tensors, tensors[0].device);
       const g = tensors[tensors.length - 1];
-      const gradients = adjoint(apply(op, inputs, example.attrs ?? {}), free.map((i) => inputs[i]), g);
+      const gradients = adjoint(
+        apply(op, inputs, example.attrs ?? {}),
+        free.map((i) => inputs[i]),
+        g,
+      );
       return gradients.map((t, i) => probe(t, `${op.name} ${i}`)).reduce((a, b) => add(a, b));
     };
     expect(gradientError({ inputs: [...free.map((i) => all[i]), seed], loss })).toBeLessThan(1e-6);
@@ -83,7 +99,11 @@ describe('the GPU computes what the reference means', () => {
     const all = inputsOf(op, example);
     const cpu = new CpuDevice();
     const run = (device: Device) =>
-      apply(op, all.map(({ shape, values }) => tensor(device, values.map(Math.fround), shape)), example.attrs ?? {});
+      apply(
+        op,
+        all.map(({ shape, values }) => tensor(device, values.map(Math.fround), shape)),
+        example.attrs ?? {},
+      );
     const expected = dataOf(run(cpu));
     const [actual] = await gpu.read([run(gpu)]);
     const scale = Math.max(...expected.map(Math.abs), 1e-3);

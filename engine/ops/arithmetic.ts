@@ -57,8 +57,20 @@ export const divOp = binaryOp({
     (g, [, b], quotient) => neg(sumTo(div(mul(g, quotient), b), b.shape)),
   ],
   examples: [
-    { inputs: [[2, 3], [2, 3]], range: [0.5, 2] },
-    { inputs: [[5, 1], [2, 1, 3]], range: [0.5, 2] },
+    {
+      inputs: [
+        [2, 3],
+        [2, 3],
+      ],
+      range: [0.5, 2],
+    },
+    {
+      inputs: [
+        [5, 1],
+        [2, 1, 3],
+      ],
+      range: [0.5, 2],
+    },
   ],
 });
 

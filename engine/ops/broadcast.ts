@@ -2,7 +2,15 @@
 import type { KernelRequest } from '../dispatch.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, defineOp } from '../op.ts';
-import { broadcastStrides, formatShape, isSameShape, normalizeAxis, type Shape, sizeOf, stridesOf } from '../shape.ts';
+import {
+  broadcastStrides,
+  formatShape,
+  isSameShape,
+  normalizeAxis,
+  type Shape,
+  sizeOf,
+  stridesOf,
+} from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { copyDispatch, copyReference } from './copy-plan.ts';
 import { planReduction } from './reduce-plan.ts';
@@ -52,7 +60,9 @@ export const expandOp = defineOp<ShapeAttrs>({
   },
   kernel({ inputs: [x], output, adapter }: KernelRequest<ShapeAttrs>) {
     const from = { start: 0, strides: broadcastStrides(x, output) };
-    return { steps: [copyDispatch(output, { input: 0 }, from, { start: 0, strides: stridesOf(output) }, adapter)] };
+    return {
+      steps: [copyDispatch(output, { input: 0 }, from, { start: 0, strides: stridesOf(output) }, adapter)],
+    };
   },
   vjp: [(g, [x]) => sumTo(g, x.shape)],
   examples: [
@@ -69,7 +79,8 @@ export function expand(x: Tensor, shape: Shape): Tensor {
 export const reduceSumOp = defineOp<Record<string, never>>({
   name: 'reduceSum',
   shape([x]) {
-    if (x.length !== 3) throw new ShapeError(`reduceSum: ${formatShape(x)} is not [outer, size, inner]; use sum`);
+    if (x.length !== 3)
+      throw new ShapeError(`reduceSum: ${formatShape(x)} is not [outer, size, inner]; use sum`);
     return [x[0], x[2]];
   },
   reference([x], _, out) {
@@ -83,7 +94,10 @@ export const reduceSumOp = defineOp<Record<string, never>>({
     }
   },
   kernel: (request) =>
-    planReduction(request, 'const START = Real(0);\nfn combine(a: Real, b: Real) -> Real { return a + b; }\n'),
+    planReduction(
+      request,
+      'const START = Real(0);\nfn combine(a: Real, b: Real) -> Real { return a + b; }\n',
+    ),
   vjp: [(g, [x]) => expand(reshape(g, [x.shape[0], 1, x.shape[2]]), x.shape)],
   examples: [{ inputs: [[2, 5, 3]] }, { inputs: [[1, 7, 1]] }],
 });
@@ -116,13 +130,20 @@ export interface ReduceOptions {
 export function sum(x: Tensor, axes?: readonly number[], { keepDims = false }: ReduceOptions = {}): Tensor {
   const chosen = (axes ?? x.shape.map((_, i) => i)).map((axis) => normalizeAxis('sum', axis, x.shape.length));
   const kept = sumAxes(x, chosen);
-  return keepDims ? kept : reshape(kept, x.shape.filter((_, i) => !chosen.includes(i)));
+  return keepDims
+    ? kept
+    : reshape(
+        kept,
+        x.shape.filter((_, i) => !chosen.includes(i)),
+      );
 }
 
 /** Adjoint of `expand`: sums the axes along which `shape` is smaller. */
 export function sumTo(x: Tensor, shape: Shape): Tensor {
   if (isSameShape(x.shape, shape)) return x;
   const lead = x.shape.length - shape.length;
-  const axes = x.shape.map((_, i) => i).filter((i) => i < lead || (shape[i - lead] === 1 && x.shape[i] !== 1));
+  const axes = x.shape
+    .map((_, i) => i)
+    .filter((i) => i < lead || (shape[i - lead] === 1 && x.shape[i] !== 1));
   return reshape(sumAxes(x, axes), shape);
 }

@@ -44,7 +44,9 @@ export function copyDispatch(
   const flat = collapse(box, from, to);
   const lead = MAX_RANK - flat.box.length;
   if (lead < 0) {
-    throw new ShapeError(`copy: ${formatShape(box)} has more than ${MAX_RANK} axes that do not merge; reshape first`);
+    throw new ShapeError(
+      `copy: ${formatShape(box)} has more than ${MAX_RANK} axes that do not merge; reshape first`,
+    );
   }
   const { prelude, params, workgroups } = spanOf(sizeOf(box), adapter);
   const fields: Record<string, number> = { ...params, x_start: from.start, out_start: to.start };

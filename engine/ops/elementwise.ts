@@ -30,7 +30,9 @@ export function unaryOp({ name, reference, wgsl, vjp, range }: UnaryDefinition):
       const apply = `alias Vec = vec4<Real>;\nfn apply(x: Vec) -> Vec { ${wgsl} }\n`;
       const prelude = span.prelude + apply;
       const { params, workgroups } = span;
-      return { steps: [{ shader: 'unary', prelude, params, operands: [{ input: 0 }, 'output'], workgroups }] };
+      return {
+        steps: [{ shader: 'unary', prelude, params, operands: [{ input: 0 }, 'output'], workgroups }],
+      };
     },
     vjp: [vjp],
     examples: [
@@ -50,14 +52,35 @@ interface BinaryDefinition {
 }
 
 const BINARY_EXAMPLES: readonly Example<NoAttrs>[] = [
-  { inputs: [[2, 3], [2, 3]] },
-  { inputs: [[2, 1, 3], [5, 1]] },
+  {
+    inputs: [
+      [2, 3],
+      [2, 3],
+    ],
+  },
+  {
+    inputs: [
+      [2, 1, 3],
+      [5, 1],
+    ],
+  },
   { inputs: [[2, 3, 4], []] },
-  { inputs: [[2, 3, 8], [3, 1]] },
+  {
+    inputs: [
+      [2, 3, 8],
+      [3, 1],
+    ],
+  },
 ];
 
 /** Declares an elementwise op of two tensors that broadcast against each other. */
-export function binaryOp({ name, reference, wgsl, vjp, examples = BINARY_EXAMPLES }: BinaryDefinition): Op<NoAttrs> {
+export function binaryOp({
+  name,
+  reference,
+  wgsl,
+  vjp,
+  examples = BINARY_EXAMPLES,
+}: BinaryDefinition): Op<NoAttrs> {
   return defineOp<NoAttrs>({
     name,
     shape: ([a, b]) => broadcastShapes(name, a, b),
@@ -73,7 +96,8 @@ export function binaryOp({ name, reference, wgsl, vjp, examples = BINARY_EXAMPLE
           iB += index[axis] * bStrides[axis];
         }
         out.data[i] = reference(a.data[iA], b.data[iB]);
-        for (let axis = index.length - 1; axis >= 0 && ++index[axis] === out.shape[axis]; axis--) index[axis] = 0;
+        for (let axis = index.length - 1; axis >= 0 && ++index[axis] === out.shape[axis]; axis--)
+          index[axis] = 0;
       }
     },
     kernel: (request) => planBinary(name, wgsl, request),
@@ -115,13 +139,19 @@ function collapse(name: string, a: Shape, b: Shape, output: Shape) {
   return box;
 }
 
-function planBinary(name: string, wgsl: string, { inputs: [a, b], output, adapter }: KernelRequest<NoAttrs>): KernelPlan {
+function planBinary(
+  name: string,
+  wgsl: string,
+  { inputs: [a, b], output, adapter }: KernelRequest<NoAttrs>,
+): KernelPlan {
   const operands = [{ input: 0 }, { input: 1 }, 'output'] as const;
   const apply = (vec: string) => `alias Vec = ${vec};\nfn apply(a: Vec, b: Vec) -> Vec { ${wgsl} }\n`;
   const count = sizeOf(output);
   if (isSameShape(a, b)) {
     const { prelude, params, workgroups } = spanOf(Math.ceil(count / 4), adapter);
-    return { steps: [{ shader: 'binary', prelude: prelude + apply('vec4<Real>'), params, operands, workgroups }] };
+    return {
+      steps: [{ shader: 'binary', prelude: prelude + apply('vec4<Real>'), params, operands, workgroups }],
+    };
   }
   const box = collapse(name, a, b, output);
   const inner = BOX_RANK - 1;
@@ -134,7 +164,9 @@ function planBinary(name: string, wgsl: string, { inputs: [a, b], output, adapte
       fields[`b${axis}`] = box.b[axis];
     }
     const program = prelude + apply('Real');
-    return { steps: [{ shader: 'binary_broadcast', prelude: program, params: fields, operands, workgroups }] };
+    return {
+      steps: [{ shader: 'binary_broadcast', prelude: program, params: fields, operands, workgroups }],
+    };
   }
   const { prelude, params, workgroups } = spanOf(count / 4, adapter);
   const aRepeats = box.a[inner] === 0;
@@ -146,5 +178,7 @@ function planBinary(name: string, wgsl: string, { inputs: [a, b], output, adapte
   }
   const consts = `const A_REPEATS = ${aRepeats};\nconst B_REPEATS = ${bRepeats};\n`;
   const program = prelude + consts + apply('vec4<Real>');
-  return { steps: [{ shader: 'binary_broadcast_vec4', prelude: program, params: fields, operands, workgroups }] };
+  return {
+    steps: [{ shader: 'binary_broadcast_vec4', prelude: program, params: fields, operands, workgroups }],
+  };
 }

@@ -1,11 +1,34 @@
 // Every op, in families. A new op is listed here once; the tests find it by itself.
 import type { Op } from '../tensor.ts';
+import * as argmax from './argmax.ts';
 import * as arithmetic from './arithmetic.ts';
+import * as avgPool from './avg-pool.ts';
 import * as broadcast from './broadcast.ts';
+import * as conv from './conv.ts';
+import * as indexing from './indexing.ts';
 import * as layout from './layout.ts';
+import * as matmul from './matmul.ts';
+import * as maxPool from './max-pool.ts';
 import * as pointwise from './pointwise.ts';
+import * as random from './random.ts';
+import * as softmax from './softmax.ts';
+import * as sort from './sort.ts';
 
-const families = [arithmetic, broadcast, layout, pointwise];
+const families = [
+  argmax,
+  arithmetic,
+  avgPool,
+  broadcast,
+  indexing,
+  conv,
+  matmul,
+  layout,
+  maxPool,
+  pointwise,
+  random,
+  softmax,
+  sort,
+];
 
 /** All ops of the engine, each with its reference, kernel, slopes and examples. */
 export const allOps: readonly Op<unknown>[] = families.flatMap((family) =>

@@ -19,8 +19,14 @@ function permutedLayout(x: Shape, order: readonly number[]): Layout {
 export const permuteOp = defineOp<PermuteAttrs>({
   name: 'permute',
   shape([x], { order }) {
-    if (order.length !== x.length || new Set(order).size !== x.length || order.some((a) => x[a] === undefined)) {
-      throw new ShapeError(`permute: [${order}] does not order the axes of ${formatShape(x)}; name each axis once`);
+    if (
+      order.length !== x.length ||
+      new Set(order).size !== x.length ||
+      order.some((a) => x[a] === undefined)
+    ) {
+      throw new ShapeError(
+        `permute: [${order}] does not order the axes of ${formatShape(x)}; name each axis once`,
+      );
     }
     return order.map((axis) => x[axis]);
   },
@@ -29,7 +35,13 @@ export const permuteOp = defineOp<PermuteAttrs>({
   kernel: ({ inputs: [x], output, attrs: { order }, adapter }) => ({
     steps: [copyDispatch(output, { input: 0 }, permutedLayout(x, order), packed(output), adapter)],
   }),
-  vjp: [(g, _, __, { order }) => permute(g, order.map((_, axis) => order.indexOf(axis)))],
+  vjp: [
+    (g, _, __, { order }) =>
+      permute(
+        g,
+        order.map((_, axis) => order.indexOf(axis)),
+      ),
+  ],
   examples: [{ inputs: [[2, 3, 4]], attrs: { order: [2, 0, 1] } }],
 });
 
@@ -93,7 +105,10 @@ export const padOp = defineOp<BoxAttrs>({
   reference: ([x], { starts }, out) =>
     copyReference(x.shape, x.data, packed(x.shape), out.data, boxLayout(out.shape, starts)),
   kernel: ({ inputs: [x], output, attrs: { starts }, adapter }) => ({
-    steps: [{ clear: 'output' }, copyDispatch(x, { input: 0 }, packed(x), boxLayout(output, starts), adapter)],
+    steps: [
+      { clear: 'output' },
+      copyDispatch(x, { input: 0 }, packed(x), boxLayout(output, starts), adapter),
+    ],
   }),
   vjp: [(g, [x], _, { starts }) => slice(g, starts, x.shape)],
   examples: [{ inputs: [[2, 3]], attrs: { starts: [1, 0], shape: [4, 5] } }],
@@ -125,7 +140,9 @@ export const concatOp = defineOp<ConcatAttrs>({
   name: 'concat',
   shape(parts, { axis }) {
     const [first] = parts;
-    const fits = parts.every((part) => part.length === first.length && part.every((n, i) => i === axis || n === first[i]));
+    const fits = parts.every(
+      (part) => part.length === first.length && part.every((n, i) => i === axis || n === first[i]),
+    );
     if (!fits) {
       throw new ShapeError(
         `concat: ${parts.map(formatShape).join(', ')} differ outside axis ${axis}; all other sizes must be equal`,
@@ -134,7 +151,10 @@ export const concatOp = defineOp<ConcatAttrs>({
     return first.map((n, i) => (i === axis ? parts.reduce((sum, part) => sum + part[axis], 0) : n));
   },
   reference(parts, { axis }, out) {
-    const offsets = offsetsOf(parts.map((part) => part.shape), axis);
+    const offsets = offsetsOf(
+      parts.map((part) => part.shape),
+      axis,
+    );
     parts.forEach(({ shape, data }, i) => {
       const to = boxLayout(out.shape, startsAt(shape.length, axis, offsets[i]));
       copyReference(shape, data, packed(shape), out.data, to);
@@ -151,13 +171,29 @@ export const concatOp = defineOp<ConcatAttrs>({
   vjp: [
     (g, parts, _, { axis }, index) => {
       const { shape } = parts[index];
-      const offset = offsetsOf(parts.map((part) => part.shape), axis)[index];
+      const offset = offsetsOf(
+        parts.map((part) => part.shape),
+        axis,
+      )[index];
       return slice(g, startsAt(shape.length, axis, offset), shape);
     },
   ],
   examples: [
-    { inputs: [[2, 3], [2, 1], [2, 4]], attrs: { axis: 1 } },
-    { inputs: [[1, 3], [2, 3]], attrs: { axis: 0 } },
+    {
+      inputs: [
+        [2, 3],
+        [2, 1],
+        [2, 4],
+      ],
+      attrs: { axis: 1 },
+    },
+    {
+      inputs: [
+        [1, 3],
+        [2, 3],
+      ],
+      attrs: { axis: 0 },
+    },
   ],
 });
 

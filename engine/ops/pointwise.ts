@@ -153,7 +153,13 @@ export const powerOp = binaryOp({
     (g, [a, b], y) => sumTo(mul(g, mul(y, log(a))), b.shape),
   ],
   examples: [
-    { inputs: [[2, 3], [2, 3]], range: [0.5, 2] },
+    {
+      inputs: [
+        [2, 3],
+        [2, 3],
+      ],
+      range: [0.5, 2],
+    },
     { inputs: [[3], []], range: [0.5, 2] },
   ],
 });

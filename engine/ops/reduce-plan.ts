@@ -7,7 +7,10 @@ const WANTED_THREADS = { gpu: 16384, software: 64 };
 const SHORTEST_PART = 64;
 
 /** Reduces [outer, size, inner] to [outer, inner]; `functions` declares START and `combine`. */
-export function planReduction({ inputs: [x], adapter }: KernelRequest<unknown>, functions: string): KernelPlan {
+export function planReduction(
+  { inputs: [x], adapter }: KernelRequest<unknown>,
+  functions: string,
+): KernelPlan {
   const [outer, size, inner] = x;
   const results = outer * inner;
   const wanted = Math.floor(WANTED_THREADS[adapter.family] / Math.max(1, results));

@@ -1,0 +1,113 @@
+// Maxima by their place: the slope goes to the first winner, because the maximum is gathered.
+import type { Dispatch, KernelPlan, KernelRequest } from '../dispatch.ts';
+import { ShapeError } from '../errors.ts';
+import { apply, defineOp } from '../op.ts';
+import { formatShape, normalizeAxis, type Shape, sizeOf } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import { type ReduceOptions, reshape } from './broadcast.ts';
+import { gather } from './indexing.ts';
+import { permute } from './layout.ts';
+import { beats, beatsWgsl } from './pick.ts';
+import { INDEX_LIMIT } from './pool-window.ts';
+import { spanOf } from './span.ts';
+
+interface AxisAttrs {
+  readonly axis: number;
+}
+
+/** Below this many results a long line is cut into parts, so that all threads have work. */
+const WANTED_THREADS = { gpu: 16384, software: 64 };
+const SHORTEST_PART = 64;
+
+function planArgmax({ inputs: [x], output, attrs: { axis }, adapter }: KernelRequest<AxisAttrs>): KernelPlan {
+  const size = x[axis];
+  const inner = sizeOf(x.slice(axis + 1));
+  const results = sizeOf(output);
+  const wanted = Math.floor(WANTED_THREADS[adapter.family] / results);
+  const partSize = Math.ceil(size / Math.max(1, Math.min(wanted, Math.floor(size / SHORTEST_PART))));
+  // Counted back from the size of a part, so that no part is empty.
+  const parts = Math.ceil(size / partSize);
+  const step = (
+    shader: 'argmax' | 'argmax_parts',
+    count: number,
+    operands: Dispatch['operands'],
+  ): Dispatch => {
+    const { prelude, params, workgroups } = spanOf(count, adapter);
+    const fields = { ...params, size, inner, parts, part_size: partSize };
+    return { shader, prelude: prelude + beatsWgsl, params: fields, operands, workgroups };
+  };
+  if (parts === 1) return { steps: [step('argmax', results, [{ input: 0 }, 'output'])] };
+  return {
+    temps: [results * parts],
+    steps: [
+      step('argmax', results * parts, [{ input: 0 }, { temp: 0 }]),
+      step('argmax_parts', results, [{ input: 0 }, { temp: 0 }, 'output']),
+    ],
+  };
+}
+
+export const argmaxOp = defineOp<AxisAttrs>({
+  name: 'argmax',
+  shape([x], { axis }) {
+    if (!(x[axis] >= 1) || x[axis] > INDEX_LIMIT) {
+      throw new ShapeError(
+        `argmax: axis ${axis} of ${formatShape(x)} must have 1 to 2^24 elements; f32 counts no further`,
+      );
+    }
+    return x.filter((_, i) => i !== axis);
+  },
+  reference([x], { axis }, out) {
+    const size = x.shape[axis];
+    const inner = sizeOf(x.shape.slice(axis + 1));
+    for (let item = 0; item < out.data.length; item++) {
+      const start = Math.floor(item / inner) * size * inner + (item % inner);
+      let winner = 0;
+      for (let r = 1; r < size; r++) {
+        if (beats(x.data[start + r * inner], x.data[start + winner * inner])) winner = r;
+      }
+      out.data[item] = winner;
+    }
+  },
+  kernel: planArgmax,
+  vjp: [null], // a place does not move with the values, except in jumps
+  examples: [
+    { inputs: [[2, 5, 3]], attrs: { axis: 1 } },
+    { inputs: [[7]], attrs: { axis: 0 } },
+    // Long enough to be cut into parts, the last one shorter.
+    { inputs: [[3, 211]], attrs: { axis: 1 } },
+  ],
+});
+
+/** Place of the first maximum along `axis`, which is dropped; NaN counts as the largest number. No slope. */
+export const argmax = (x: Tensor, axis: number): Tensor =>
+  apply(argmaxOp, [x], { axis: normalizeAxis('argmax', axis, x.shape.length) });
+
+/** x with the chosen axes as one middle axis: [outer, size, inner]. */
+function asLines(x: Tensor, chosen: readonly number[]): Tensor {
+  const first = Math.min(...chosen);
+  const isRun = Math.max(...chosen) - first + 1 === chosen.length;
+  if (isRun) {
+    const sizes = (from: number, to?: number) => sizeOf(x.shape.slice(from, to));
+    const end = first + chosen.length;
+    return reshape(x, [sizes(0, first), sizes(first, end), sizes(end)]);
+  }
+  const rest = [...x.shape.keys()].filter((axis) => !chosen.includes(axis));
+  const sizeAlong = (axes: readonly number[]) => sizeOf(axes.map((axis) => x.shape[axis]));
+  return reshape(permute(x, [...rest, ...chosen]), [sizeAlong(rest), sizeAlong(chosen), 1]);
+}
+
+/**
+ * Maximum over `axes` (all by default). The slope goes to the first winner in row-major order, and NaN counts as the
+ * largest number. Throws ShapeError when there is nothing to choose from.
+ */
+export function max(x: Tensor, axes?: readonly number[], { keepDims = false }: ReduceOptions = {}): Tensor {
+  const named = (axes ?? [...x.shape.keys()]).map((axis) => normalizeAxis('max', axis, x.shape.length));
+  const chosen = [...new Set(named)].sort((a, b) => a - b);
+  if (chosen.length === 0) return x;
+  const lines = asLines(x, chosen);
+  const [outer, , inner] = lines.shape;
+  const winners = reshape(argmax(lines, 1), [outer, 1, inner]);
+  const kept: Shape = x.shape.map((n, axis) => (chosen.includes(axis) ? 1 : n));
+  const shape = keepDims ? kept : x.shape.filter((_, axis) => !chosen.includes(axis));
+  return reshape(gather(lines, winners, 1), shape);
+}

@@ -1,0 +1,48 @@
+// What maxima and everything indexed share: which of two values wins, and how one element per index is picked.
+import type { AdapterProfile, Dispatch } from '../dispatch.ts';
+import { spanOf } from './span.ts';
+
+/** Whether `value` displaces `best` as the maximum: not on a tie, and NaN is the largest number. */
+export const beats = (value: number, best: number): boolean =>
+  value > best || (Number.isNaN(value) && !Number.isNaN(best));
+
+/** The same for kernels. */
+export const beatsWgsl =
+  'fn beats(value: Real, best: Real) -> bool { return value > best || (value != value && best == best); }\n';
+
+/** A stack of lines along the middle axis: [outer, size, inner], from each of which `count` elements are picked. */
+export interface Lines {
+  readonly size: number;
+  readonly count: number;
+  readonly inner: number;
+}
+
+/** out[o, j, i] = x[o, indices[o, j, i], i], or 0 where there is no such element. */
+export function pickReference(
+  x: Float64Array,
+  indices: Float64Array,
+  { size, count, inner }: Lines,
+  out: Float64Array,
+): void {
+  for (let item = 0; item < out.length; item++) {
+    const index = indices[item];
+    const outer = Math.floor(item / (count * inner));
+    out[item] = index >= 0 && index < size ? x[(outer * size + index) * inner + (item % inner)] : 0;
+  }
+}
+
+/** The dispatch of `pickReference`: input 0 is x, input 1 the indices, `items` the size of the output. */
+export function gatherDispatch(
+  { size, count, inner }: Lines,
+  items: number,
+  adapter: AdapterProfile,
+): Dispatch {
+  const { prelude, params, workgroups } = spanOf(items, adapter);
+  return {
+    shader: 'gather',
+    prelude,
+    params: { ...params, size, index_count: count, inner },
+    operands: [{ input: 0 }, { input: 1 }, 'output'],
+    workgroups,
+  };
+}

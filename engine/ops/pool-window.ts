@@ -1,0 +1,95 @@
+// Which pixels a pooling window sees, and which windows see a pixel: shared by max and average pooling.
+import type { AdapterProfile } from '../dispatch.ts';
+import { ShapeError } from '../errors.ts';
+import { formatShape, type Shape } from '../shape.ts';
+import { type Span, spanOf } from './span.ts';
+
+export type Pair = readonly [number, number];
+
+/** Windows of one size at even distances. Pairs are [vertical, horizontal]. */
+export interface FixedWindow {
+  readonly kernel: Pair;
+  readonly stride: Pair;
+  /** Pixels added on each side. */
+  readonly padding: Pair;
+}
+
+export interface PoolOptions {
+  /** Size of the window: one number, or [height, width]. */
+  readonly kernel: number | Pair;
+  /** Distance of neighbouring windows; default: the kernel, so that windows touch. */
+  readonly stride?: number | Pair;
+  /** Pixels added on each side; default 0, at most half the kernel. */
+  readonly padding?: number | Pair;
+}
+
+/** The largest whole number up to which f32 has them all: flat indices must stay below. */
+export const INDEX_LIMIT = 2 ** 24;
+
+const pairOf = (n: number | Pair): Pair => (typeof n === 'number' ? [n, n] : n);
+
+/** The window that the options describe. */
+export function fixedWindow({ kernel, stride = kernel, padding = 0 }: PoolOptions): FixedWindow {
+  return { kernel: pairOf(kernel), stride: pairOf(stride), padding: pairOf(padding) };
+}
+
+/** Throws ShapeError unless x is [N, C, H, W] with planes that f32 can index. */
+export function checkPlanes(where: string, x: Shape): void {
+  if (x.length !== 4) {
+    throw new ShapeError(`${where}: ${formatShape(x)} is not [N, C, H, W]; reshape it first`);
+  }
+  if (x[2] * x[3] > INDEX_LIMIT) {
+    throw new ShapeError(
+      `${where}: planes of ${formatShape(x)} have more than 2^24 pixels; f32 cannot index them`,
+    );
+  }
+}
+
+/** Output size [OH, OW] for input planes [H, W]. Throws ShapeError on a bad window or one that fits nowhere. */
+export function windowCounts(where: string, [h, w]: Pair, { kernel, stride, padding }: FixedWindow): Pair {
+  const isWhole = [...kernel, ...stride, ...padding].every(Number.isInteger);
+  if (!isWhole || Math.min(...kernel, ...stride) < 1 || Math.min(...padding) < 0) {
+    throw new ShapeError(
+      `${where}: kernel ${formatShape(kernel)}, stride ${formatShape(stride)} and padding ${formatShape(padding)} ` +
+        'must be whole numbers, padding from 0 up and the others from 1 up',
+    );
+  }
+  if (padding.some((n, axis) => 2 * n > kernel[axis])) {
+    throw new ShapeError(
+      `${where}: padding ${formatShape(padding)} is more than half the kernel ${formatShape(kernel)}; ` +
+        'a window would see padding only',
+    );
+  }
+  const count = (size: number, axis: 0 | 1) =>
+    Math.floor((size + 2 * padding[axis] - kernel[axis]) / stride[axis]) + 1;
+  const counts: Pair = [count(h, 0), count(w, 1)];
+  if (Math.min(...counts) < 1) {
+    throw new ShapeError(
+      `${where}: kernel ${formatShape(kernel)} is larger than the plane [${h}, ${w}] with padding ` +
+        `${formatShape(padding)}; use a smaller kernel`,
+    );
+  }
+  return counts;
+}
+
+/** First pixel and end (exclusive) along one axis that window o sees; padding is cut off. */
+export function pixelsOf(window: FixedWindow, axis: 0 | 1, size: number, o: number): Pair {
+  const first = o * window.stride[axis] - window.padding[axis];
+  return [Math.max(0, first), Math.min(size, first + window.kernel[axis])];
+}
+
+/** Params of the kernels that walk windows: planes [H, W], windows [OH, OW], and one thread per item. */
+export function windowParams(
+  [h, w]: Pair,
+  [oh, ow]: Pair,
+  { kernel, stride, padding }: FixedWindow,
+  count: number,
+  adapter: AdapterProfile,
+): Pick<Span, 'prelude' | 'workgroups'> & { readonly params: Record<string, number> } {
+  const { prelude, workgroups, params } = spanOf(count, adapter);
+  const [kernel_h, kernel_w] = kernel;
+  const [stride_h, stride_w] = stride;
+  const [pad_h, pad_w] = padding;
+  const fields = { h, w, oh, ow, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w };
+  return { prelude, workgroups, params: { ...params, ...fields } };
+}

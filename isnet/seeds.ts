@@ -1,0 +1,93 @@
+// Where relevance starts: the ISNet variants differ in what they explain. Each seed is [K N, C], map-major.
+import { tensor } from '../engine/create.ts';
+import { UsageError } from '../engine/errors.ts';
+import { argmax } from '../engine/ops/argmax.ts';
+import { add, div, mul, neg, sub } from '../engine/ops/arithmetic.ts';
+import { reshape, sum } from '../engine/ops/broadcast.ts';
+import { oneHot } from '../engine/ops/indexing.ts';
+import { slice } from '../engine/ops/layout.ts';
+import { floor, notNegative, step } from '../engine/ops/pointwise.ts';
+import { uniform } from '../engine/ops/random.ts';
+import { softmax } from '../engine/ops/softmax.ts';
+import type { Tensor } from '../engine/tensor.ts';
+import { perMap } from '../lrp/maps.ts';
+
+/** `original`: every logit. `selective`: log-odds of the lowest class. `stochastic`: one logit drawn per sample. */
+export type Variant = 'original' | 'selective' | 'stochastic';
+
+/** Maps per sample of a variant. */
+export const mapsPerSample = (variant: Variant, classCount: number): number =>
+  variant === 'original' ? classCount : 1;
+
+/** Gradient of every logit: for map k the one-hot row of class k. [C N, C] */
+export function originalGradient(logits: Tensor): Tensor {
+  const [N, C] = logits.shape;
+  const values = new Float32Array(C * N * C);
+  for (let k = 0; k < C; k++) for (let n = 0; n < N; n++) values[(k * N + n) * C + k] = 1;
+  return tensor(logits.device, values, [C * N, C]);
+}
+
+/**
+ * Gradient of eta_c = log(P_c / (1 - P_c)) for the class c with the lowest logit. [N, C]
+ *   d eta_c / d z_c = gamma,   d eta_c / d z_j = -gamma P_j / (1 - P_c)
+ * gamma = 1 in exact form; `selectiveEps` > 0 gives the published code's P_c (1 - P_c) (1 / (P_c + e) + 1 / (1 - P_c + e)),
+ * which fades where the network is confident.
+ */
+export function selectiveGradient(logits: Tensor, selectiveEps = 0): Tensor {
+  const [, C] = logits.shape;
+  const lowest = oneHot(argmax(neg(logits), 1), C);
+  const others = sub(1, lowest);
+  // 1 - P_c as the sum of the others: no cancellation when P_c is close to 0 or 1.
+  const P = softmax(logits);
+  const rest = rowSum(mul(P, others));
+  const gradient = sub(lowest, mul(others, div(P, rest)));
+  if (selectiveEps === 0) return gradient;
+  const own = rowSum(mul(P, lowest));
+  const gamma = mul(mul(own, rest), add(div(1, add(own, selectiveEps)), div(1, add(rest, selectiveEps))));
+  return mul(gradient, gamma);
+}
+
+/** Sum over classes as a column [N, 1]. */
+const rowSum = (x: Tensor): Tensor => sum(x, [1], { keepDims: true });
+
+/**
+ * One-hot rows of one class per sample: the largest logit with probability 1/2, else any other, each as likely. [N, C]
+ * `key` is [2], whole numbers (seed, counter); with one class it is always that class.
+ */
+export function stochasticGradient(logits: Tensor, key: Tensor): Tensor {
+  const [N, C] = logits.shape;
+  const top = argmax(logits, 1);
+  if (C === 1) return oneHot(top, C);
+  const draws = uniform(key, [2, N]);
+  const coin = reshape(slice(draws, [0, 0], [1, N]), [N]);
+  const other = reshape(slice(draws, [1, 0], [1, N]), [N]);
+  // 1 .. C - 1 places after the largest logit, in a ring.
+  const distance = add(floor(mul(other, C - 1)), 1);
+  const chosen = add(top, mul(distance, step(sub(coin, 0.5))));
+  const wrapped = sub(chosen, mul(notNegative(sub(chosen, C)), C));
+  return oneHot(wrapped, C);
+}
+
+export interface SeedOptions {
+  readonly variant: Variant;
+  /** Needed by `stochastic`: [2], whole numbers (seed, counter) below 2^24. */
+  readonly key?: Tensor;
+  /** Needed to reproduce the published `selective`; 0 is the closed form. */
+  readonly selectiveEps?: number;
+}
+
+/** Gradient of the explained quantity with respect to the logits, [K N, C]; LRP-Flex starts from it. */
+export function seedGradient(logits: Tensor, { variant, key, selectiveEps }: SeedOptions): Tensor {
+  if (variant === 'original') return originalGradient(logits);
+  if (variant === 'selective') return selectiveGradient(logits, selectiveEps);
+  if (!key)
+    throw new UsageError(
+      "seedGradient: variant 'stochastic' needs a key; pass tensor(device, [seed, counter], [2])",
+    );
+  return stochasticGradient(logits, key);
+}
+
+/** Relevance at the logits: gradient times logit, for logits `z` under the composite's bias policy. [K N, C] */
+export function seedRelevance(z: Tensor, options: SeedOptions): Tensor {
+  return perMap(mul, seedGradient(z, options), z);
+}

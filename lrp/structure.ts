@@ -1,0 +1,117 @@
+// Rules for ops that are no layers: what sums, joins, pools and reshapes do with relevance.
+import { UsageError } from '../engine/errors.ts';
+import { apply } from '../engine/op.ts';
+import { div, mul, neg } from '../engine/ops/arithmetic.ts';
+import { reshape } from '../engine/ops/broadcast.ts';
+import { pad, permute, slice } from '../engine/ops/layout.ts';
+import { stabilize } from '../engine/ops/pointwise.ts';
+import { formatShape, isSameShape } from '../engine/shape.ts';
+import type { Origin, Tensor } from '../engine/tensor.ts';
+import { transpose } from '../engine/transpose.ts';
+import { mapCount, perMap, relevanceShape, repeatPerMap } from './maps.ts';
+
+/** A tensor made by an op, the relevance R [K N, ...] that has reached it, and which input is asked about. */
+export interface OpCall {
+  readonly t: Tensor;
+  readonly origin: Origin;
+  readonly index: number;
+  readonly eps: number;
+  /** Whether input i depends on the explained input; constants and parameters do not. */
+  isVariable(index: number): boolean;
+}
+
+type OpRule = (R: Tensor, call: OpCall) => Tensor;
+
+const pass: OpRule = (R) => R;
+
+/** Sum: each term gets its share.   R_i = x_i R / (y + eps sign y)   A constant term keeps its share (bias). */
+const splitSum: OpRule = (R, { t, origin, index, eps }) => {
+  const term = origin.inputs[index];
+  if (!isSameShape(term.shape, t.shape)) {
+    throw new UsageError(
+      `lrp: op '${origin.op.name}' broadcasts ${formatShape(term.shape)} to ${formatShape(t.shape)}; expand the term first, relevance is not summed silently`,
+    );
+  }
+  const share = perMap(mul, perMap(div, R, stabilize(t, eps)), term);
+  return origin.op.name === 'sub' && index === 1 ? neg(share) : share;
+};
+
+/** Any op that is linear in the asked input, by the epsilon rule on the op itself: average pools, sums, scalings. */
+const linear: OpRule = (R, { t, origin, index, eps }) => {
+  const x = origin.inputs[index];
+  const s = perMap(div, R, stabilize(t, eps));
+  const rerun = (input: Tensor) => apply(origin.op, origin.inputs.with(index, input), origin.attrs);
+  return perMap(mul, transpose(rerun, relevanceShape(s, x), s), x);
+};
+
+/** Product with a constant (dropout, a gate seen as a weight): all relevance goes to the variable factor. */
+const passVariable: OpRule = (R, call) => {
+  const { origin, t, index } = call;
+  if (call.isVariable(1 - index)) {
+    throw new UsageError(
+      `lrp: no rule for op '${origin.op.name}' of two activations (output ${formatShape(t.shape)}); detach one of them if it is a gate`,
+    );
+  }
+  return R;
+};
+
+/** The batch axis leads and stays: what every layout rule below relies on. */
+function checkBatch(R: Tensor, { t, origin, index }: OpCall): void {
+  const { shape } = origin.inputs[index];
+  if (mapCount(R.shape, t.shape) > 1 && shape[0] !== t.shape[0]) {
+    throw new UsageError(
+      `lrp: op '${origin.op.name}' changes the batch axis, ${formatShape(shape)} to ${formatShape(t.shape)}; keep the batch in front`,
+    );
+  }
+}
+
+const structuralRules: Readonly<Record<string, OpRule>> = {
+  relu: pass,
+  add: splitSum,
+  sub: splitSum,
+  mul: passVariable,
+  div: passVariable,
+  avgPool: linear,
+  reduceSum: linear,
+  reshape(R, call) {
+    checkBatch(R, call);
+    const x = call.origin.inputs[0];
+    return reshape(R, mapCount(R.shape, call.t.shape) === 1 ? x.shape : relevanceShape(R, x));
+  },
+  permute(R, call) {
+    const { order } = call.origin.attrs as { order: readonly number[] };
+    checkBatch(R, call);
+    return permute(
+      R,
+      order.map((_, axis) => order.indexOf(axis)),
+    );
+  },
+  concat(R, { origin, index }) {
+    const { axis } = origin.attrs as { axis: number };
+    const offset = origin.inputs.slice(0, index).reduce((sum, part) => sum + part.shape[axis], 0);
+    const starts = R.shape.map((_, i) => (i === axis ? offset : 0));
+    return slice(R, starts, relevanceShape(R, origin.inputs[index]));
+  },
+  slice(R, call) {
+    checkBatch(R, call);
+    const { starts } = call.origin.attrs as { starts: readonly number[] };
+    return pad(R, starts, relevanceShape(R, call.origin.inputs[0]));
+  },
+  pad(R, call) {
+    checkBatch(R, call);
+    const { starts } = call.origin.attrs as { starts: readonly number[] };
+    return slice(R, starts, relevanceShape(R, call.origin.inputs[0]));
+  },
+  /** Max-pooling: the winner of each window takes all. */
+  poolGather(R, { t, origin }) {
+    const [x, indices] = origin.inputs;
+    const count = mapCount(R.shape, t.shape);
+    const rerun = (input: Tensor) => apply(origin.op, [input, repeatPerMap(indices, count)], origin.attrs);
+    return transpose(rerun, relevanceShape(R, x), R);
+  },
+};
+
+/** The rule of an op, or null if relevance has no meaning there. */
+export function structuralRule(opName: string): OpRule | null {
+  return structuralRules[opName] ?? null;
+}

@@ -1,0 +1,35 @@
+// Classification losses.
+import { ShapeError } from '../engine/errors.ts';
+import { add, mean, mul, neg, sub } from '../engine/ops/arithmetic.ts';
+import { sum } from '../engine/ops/broadcast.ts';
+import { softplus } from '../engine/ops/pointwise.ts';
+import { logSoftmax } from '../engine/ops/softmax.ts';
+import { formatShape, isSameShape } from '../engine/shape.ts';
+import type { Tensor } from '../engine/tensor.ts';
+
+function checkTargets(where: string, logits: Tensor, targets: Tensor): void {
+  if (logits.shape.length !== 2 || !isSameShape(logits.shape, targets.shape)) {
+    throw new ShapeError(
+      `${where}: logits are ${formatShape(logits.shape)} and targets ${formatShape(targets.shape)}; both must be [N, C], classes one-hot`,
+    );
+  }
+}
+
+/** Mean over the batch of -sum_c t_c log softmax(z)_c, for logits z and targets t, both [N, C]. Returns []. */
+export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
+  checkTargets('crossEntropy', logits, targets);
+  return neg(mean(sum(mul(logSoftmax(logits), targets), [1])));
+}
+
+/** Mean over batch and classes of log(1 + e^z) - t z, for logits z and targets t in [0, 1], both [N, C]. Returns []. */
+export function bceWithLogits(
+  logits: Tensor,
+  targets: Tensor,
+  { posWeight }: { posWeight?: Tensor } = {},
+): Tensor {
+  checkTargets('bceWithLogits', logits, targets);
+  if (!posWeight) return mean(sub(softplus(logits), mul(logits, targets)));
+  // -[p t log s(z) + (1 - t) log(1 - s(z))] = (1 - t) z + (1 + (p - 1) t) softplus(-z)
+  const weight = add(mul(targets, sub(posWeight, 1)), 1);
+  return mean(add(mul(sub(1, targets), logits), mul(weight, softplus(neg(logits)))));
+}

@@ -1,0 +1,137 @@
+// The module tree. Own fields are the tree, and names are torchvision's, so that a state dict loads without a map.
+
+import type { RandomStream } from '../engine/random-bits.ts';
+import { keep } from '../engine/scope.ts';
+import { type Device, release, type Tensor } from '../engine/tensor.ts';
+
+/** Where a module's parameters live and what they are drawn from. */
+export interface Init {
+  readonly device: Device;
+  readonly random: RandomStream;
+}
+
+/** Tensors of a layer by their name in code: `weight`, `bias`. */
+export type Params = Readonly<Record<string, Tensor>>;
+
+/** `runningMean` -> `running_mean`: fields are camelCase, state dicts are not. */
+const stateName = (field: string): string => field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+/** A network or a part of one. */
+export abstract class Module {
+  /** Whether Dropout drops and BatchNorm uses batch statistics; see `train` and `eval`. */
+  isTraining = true;
+
+  abstract forward(x: Tensor): Tensor;
+
+  /** Direct sub-modules by name; by default the own fields that are modules. */
+  children(): [string, Module][] {
+    return Object.entries(this).filter((entry): entry is [string, Module] => entry[1] instanceof Module);
+  }
+
+  /** Own tensors that are trained, by field. */
+  ownParameters(): Params {
+    return {};
+  }
+
+  /** Own tensors that belong to the state but are not trained, by field. */
+  ownBuffers(): Params {
+    return {};
+  }
+
+  /** This module and all below it, with their dotted names ('' for this one). */
+  namedModules(prefix = ''): [string, Module][] {
+    const inner = this.children().flatMap(([name, child]) =>
+      child.namedModules(prefix ? `${prefix}.${name}` : name),
+    );
+    return [[prefix, this], ...inner];
+  }
+
+  #named(own: (module: Module) => Params): Map<string, Tensor> {
+    const found = new Map<string, Tensor>();
+    for (const [path, module] of this.namedModules()) {
+      for (const [field, t] of Object.entries(own(module))) {
+        found.set(path ? `${path}.${stateName(field)}` : stateName(field), t);
+      }
+    }
+    return found;
+  }
+
+  /** Trained tensors by torchvision's names, e.g. `features.0.weight`. */
+  namedParameters(): Map<string, Tensor> {
+    return this.#named((module) => module.ownParameters());
+  }
+
+  /** Untrained state by torchvision's names, e.g. `bn1.running_mean`. */
+  namedBuffers(): Map<string, Tensor> {
+    return this.#named((module) => module.ownBuffers());
+  }
+
+  /** Trained tensors in a fixed order. */
+  parameters(): Tensor[] {
+    return [...this.namedParameters().values()];
+  }
+
+  /** Everything a checkpoint holds: parameters and buffers. */
+  stateDict(): Map<string, Tensor> {
+    return new Map([...this.namedParameters(), ...this.namedBuffers()]);
+  }
+
+  train(isTraining = true): this {
+    for (const [, module] of this.namedModules()) module.isTraining = isTraining;
+    return this;
+  }
+
+  eval(): this {
+    return this.train(false);
+  }
+
+  /** Releases all parameters and buffers. */
+  dispose(): void {
+    for (const t of this.stateDict().values()) release(t);
+  }
+}
+
+/**
+ * A module without sub-modules that is pure in its parameters: `forward(x)` is `apply(x, this.params)`. Relevance rules
+ * call `apply` with other parameters.
+ */
+export abstract class Layer extends Module {
+  /** The layer as a function of its input and parameters. */
+  abstract apply(x: Tensor, params: Params): Tensor;
+
+  /** The tensors that a call with this input uses. */
+  paramsFor(_x: Tensor): Params {
+    return this.ownParameters();
+  }
+
+  forward(x: Tensor): Tensor {
+    const params = this.paramsFor(x);
+    const y = this.apply(x, params);
+    if (x.device.recorder.isRecording && y !== x) y.call = { layer: this, input: x, params };
+    return y;
+  }
+}
+
+/** Makes tensors live until they are released: what a constructor does with its parameters. */
+export function own<T extends Tensor | null>(t: T): T {
+  if (t) keep(t);
+  return t;
+}
+
+/** Modules in a row; children are named '0', '1', ... as in PyTorch. */
+export class Sequential extends Module {
+  readonly #modules: readonly Module[];
+
+  constructor(...modules: Module[]) {
+    super();
+    this.#modules = modules;
+  }
+
+  override children(): [string, Module][] {
+    return this.#modules.map((module, i) => [String(i), module]);
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.#modules.reduce((signal, module) => module.forward(signal), x);
+  }
+}

@@ -1,0 +1,78 @@
+// Operands of conv2d's gradient with respect to its input, one product per group z: rows m = input channels,
+// columns n = (image, y, x), terms k = (o, ky, kx).   dx[image, c, y, x] = sum_k w[o, c, ky, kx] dy[image, o, oy, ox]
+// over the taps with oy sy = y + py - ky dy and ox sx = x + px - kx dx.
+//   A = w [O, C/groups, kernel_h, kernel_w]   B = dy [images, O, out_h, out_w]   out = dx [images, C, H, W]
+// With y + py = s q + r and ky dy = s q' + r' such an oy exists just when r = r', and is q - q'. So a column and a
+// step divide by the stride once each, and a load only compares phases. Wrapping: see operands_conv2d.wgsl; the
+// questions: operands_matmul.wgsl.
+struct Params {
+  rows: u32, columns: u32, terms: u32, batches: u32, splits: u32, split_terms: u32, block_rows: u32,
+  out_size: u32,
+  channels: u32, height: u32, width: u32, out_channels: u32, out_height: u32, out_width: u32,
+  kernel_h: u32, kernel_w: u32, stride_y: u32, stride_x: u32, padding_y: u32, padding_x: u32,
+  dilation_y: u32, dilation_x: u32
+}
+
+/** y, x: the quotients q; phase: both remainders r in one number. */
+struct Column { y: u32, x: u32, phase: u32, i_b: u32, i_out: u32 }
+
+/** The same of the tap (ky, kx), and the tap itself, for `next_step`. */
+struct Step { y: u32, x: u32, phase: u32, i_b: u32, tap_y: u32, tap_x: u32, i_channel: u32 }
+
+fn a_row(z: u32, m: u32) -> u32 {
+  let taps = params.kernel_h * params.kernel_w;
+  return (z * (params.out_channels / params.batches) * params.rows + m) * taps;
+}
+
+fn a_term(k: u32) -> u32 {
+  let taps = params.kernel_h * params.kernel_w;
+  return k / taps * params.rows * taps + k % taps;
+}
+
+fn column_at(z: u32, n: u32) -> Column {
+  let pixels = params.height * params.width;
+  let image = n / pixels;
+  let pixel = n % pixels;
+  let padded_y = pixel / params.width + params.padding_y;
+  let padded_x = pixel % params.width + params.padding_x;
+  let y = padded_y / params.stride_y;
+  let x = padded_x / params.stride_x;
+  let phase = padded_y % params.stride_y * params.stride_x + padded_x % params.stride_x;
+  let channel = image * params.out_channels + z * (params.out_channels / params.batches);
+  let i_b = (channel * params.out_height + y) * params.out_width + x;
+  return Column(y, x, phase, i_b, image * params.channels * pixels + pixel);
+}
+
+fn step_of(i_channel: u32, tap_y: u32, tap_x: u32) -> Step {
+  let y = tap_y / params.stride_y;
+  let x = tap_x / params.stride_x;
+  let phase = tap_y % params.stride_y * params.stride_x + tap_x % params.stride_x;
+  return Step(y, x, phase, i_channel - y * params.out_width - x, tap_y, tap_x, i_channel);
+}
+
+fn step_at(k: u32) -> Step {
+  let taps = params.kernel_h * params.kernel_w;
+  let i_channel = k / taps * params.out_height * params.out_width;
+  let tap_y = k % taps / params.kernel_w * params.dilation_y;
+  return step_of(i_channel, tap_y, k % params.kernel_w * params.dilation_x);
+}
+
+fn next_step(step: Step) -> Step {
+  let is_row_end = step.tap_x + params.dilation_x == params.kernel_w * params.dilation_x;
+  let tap_x = select(step.tap_x + params.dilation_x, 0u, is_row_end);
+  let next_y = select(step.tap_y, step.tap_y + params.dilation_y, is_row_end);
+  let is_channel_end = next_y == params.kernel_h * params.dilation_y;
+  let pixels = params.out_height * params.out_width;
+  let i_channel = step.i_channel + select(0u, pixels, is_channel_end);
+  return step_of(i_channel, select(next_y, 0u, is_channel_end), tap_x);
+}
+
+fn load_b(column: Column, step: Step) -> Real {
+  let is_inside = column.y - step.y < params.out_height && column.x - step.x < params.out_width;
+  let is_hit = is_inside && column.phase == step.phase;
+  return select(Real(0), b[select(0u, column.i_b + step.i_b, is_hit)], is_hit);
+}
+
+fn out_row(z: u32, m: u32) -> u32 {
+  return (z * params.rows + m) * params.height * params.width;
+}

@@ -1,0 +1,44 @@
+// Adjoint of picking one pixel per window: thread t makes items t, t + GROUP, ... of its run, one pixel each, and asks
+// only the windows that can see it. No atomics: the order of additions is fixed.
+// out[n, c, r, s] = sum of g[n, c, o, p] over the windows (o, p) with indices[n, c, o, p] = r W + s.
+// Consts: GROUP (threads per workgroup).
+struct Params {
+  count: u32, per_thread: u32, groups_x: u32, h: u32, w: u32, oh: u32, ow: u32,
+  kernel_h: u32, kernel_w: u32, stride_h: u32, stride_w: u32, pad_h: u32, pad_w: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> g: array<Real>;          // [N, C, OH, OW]
+@group(0) @binding(2) var<storage, read> indices: array<Real>;    // [N, C, OH, OW]
+@group(0) @binding(3) var<storage, read_write> out: array<Real>;  // [N, C, H, W]
+
+// First and end of the windows that see pixel i: those o with o stride <= i + pad < o stride + kernel.
+fn windows(i: u32, kernel: u32, stride: u32, pad: u32, count: u32) -> vec2u {
+  let first = (max(i + pad + stride, kernel) - kernel) / stride;
+  return vec2u(first, min(count, (i + pad) / stride + 1u));
+}
+
+@compute @workgroup_size(GROUP)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) thread: vec3u) {
+  let run = GROUP * params.per_thread;
+  let first = (group.x + group.y * params.groups_x) * run;
+  let end = min(params.count, first + run);
+  for (var item = first + thread.x; item < end; item += GROUP) {
+    let row = item / params.w;
+    let plane = row / params.h;
+    let r = row - plane * params.h;
+    let s = item - row * params.w;
+    let rows = windows(r, params.kernel_h, params.stride_h, params.pad_h, params.oh);
+    let columns = windows(s, params.kernel_w, params.stride_w, params.pad_w, params.ow);
+    let own = Real(r * params.w + s);
+    var total = Real(0);
+    for (var o = rows.x; o < rows.y; o++) {
+      for (var p = columns.x; p < columns.y; p++) {
+        let i_g = (plane * params.oh + o) * params.ow + p;
+        if (indices[i_g] == own) {
+          total += g[i_g];
+        }
+      }
+    }
+    out[item] = total;
+  }
+}

@@ -1,0 +1,50 @@
+// One pass of a sort: merges neighbouring sorted runs a and b of `width` items into runs twice as long. Thread t makes
+// chunks t, t + GROUP, ... of its share: `chunk` neighbouring places of the result. A binary search along the diagonal
+// (i + j = places before the chunk) finds where in a and b the chunk begins; on equal keys a comes first.
+// out[row, place in order] = finish(item).
+// Consts: GROUP (threads per workgroup).   Types: Out.   Functions: finish(item: vec2u) -> Out.
+struct Params { count: u32, per_thread: u32, groups_x: u32, n: u32, chunks: u32, chunk: u32, width: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> items: array<vec2u>;    // [rows, n], (key, place)
+@group(0) @binding(2) var<storage, read_write> out: array<Out>;  // [rows, n]
+
+@compute @workgroup_size(GROUP)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) thread: vec3u) {
+  let share = GROUP * params.per_thread;
+  let first = (group.x + group.y * params.groups_x) * share;
+  let end = min(params.count, first + share);
+  for (var c = first + thread.x; c < end; c += GROUP) {
+    let row = c / params.chunks;
+    let start = (c - row * params.chunks) * params.chunk;
+    // Both runs may be cut off by the end of the row, b entirely.
+    let a_start = start / (2u * params.width) * (2u * params.width);
+    let b_start = min(a_start + params.width, params.n);
+    let b_end = min(b_start + params.width, params.n);
+    let before = start - a_start;
+    let i_row = row * params.n;
+    let b_size = b_end - b_start;
+    var low = max(before, b_size) - b_size;
+    var high = min(before, b_start - a_start);
+    while (low < high) {
+      let middle = (low + high) / 2u;
+      let isIn = items[i_row + a_start + middle].x <= items[i_row + b_start + before - middle - 1u].x;
+      low = select(low, middle + 1u, isIn);
+      high = select(middle, high, isIn);
+    }
+    var i = a_start + low;
+    var j = b_start + before - low;
+    let last = min(start + params.chunk, b_end);
+    // Places past the end of a run are read from inside the row, and not used.
+    var a = items[i_row + min(i, params.n - 1u)];
+    var b = items[i_row + min(j, params.n - 1u)];
+    for (var place = start; place < last; place++) {
+      let isA = j >= b_end || (i < b_start && a.x <= b.x);
+      out[i_row + place] = finish(select(b, a, isA));
+      i += select(0u, 1u, isA);
+      j += select(1u, 0u, isA);
+      let next = items[i_row + min(select(j, i, isA), params.n - 1u)];
+      a = select(a, next, isA);
+      b = select(next, b, isA);
+    }
+  }
+}
