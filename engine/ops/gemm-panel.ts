@@ -1,6 +1,6 @@
 // The part of gemm_panel that must be written out line by line: its inner product over one block of k.
 
-/** Block lengths, so that a program exists for few of them; all are multiples of every subgroup size up to 16. */
+/** The longest block. Each length is a program of its own, so there are at most 16 of them for 4 lanes. */
 const MAX_BLOCK_TERMS = 64;
 
 /** Length of the blocks into which `terms` are cut: at most MAX_BLOCK_TERMS, wasting little at the last one. */

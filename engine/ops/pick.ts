@@ -6,9 +6,14 @@ import { spanOf } from './span.ts';
 export const beats = (value: number, best: number): boolean =>
   value > best || (Number.isNaN(value) && !Number.isNaN(best));
 
-/** The same for kernels. */
-export const beatsWgsl =
-  'fn beats(value: Real, best: Real) -> bool { return value > best || (value != value && best == best); }\n';
+/**
+ * The same for kernels. NaN is told by its bits: `x != x` is an ordered comparison in Dawn's SPIR-V, false for NaN.
+ * Bitwise operators, because || and && are branches.
+ */
+export const beatsWgsl = `
+fn is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+fn beats(value: Real, best: Real) -> bool { return (value > best) | (is_nan(value) & !is_nan(best)); }
+`;
 
 /** A stack of lines along the middle axis: [outer, size, inner], from each of which `count` elements are picked. */
 export interface Lines {

@@ -52,7 +52,7 @@ export const step = (x: Tensor): Tensor => apply(stepOp, [x], none);
 
 export const reluOp = unaryOp({
   name: 'relu',
-  reference: (x) => (x <= 0 ? 0 : x),
+  reference: (x) => Math.max(x, 0),
   // Written so that NaN passes: a hidden NaN is a run lost.
   wgsl: 'return select(x, Vec(0), x <= Vec(0));',
   vjp: (g, [x]) => mul(g, step(x)),
@@ -63,7 +63,7 @@ export const relu = (x: Tensor): Tensor => apply(reluOp, [x], none);
 
 export const negativePartOp = unaryOp({
   name: 'negativePart',
-  reference: (x) => (x >= 0 ? 0 : x),
+  reference: (x) => Math.min(x, 0),
   wgsl: 'return select(x, Vec(0), x >= Vec(0));',
   vjp: (g, [x]) => sub(g, mul(g, notNegative(x))),
 });

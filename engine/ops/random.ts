@@ -91,14 +91,12 @@ export const normalOp = randomOp({
     const radius = Math.sqrt(-2 * Math.log(1 - (first >>> 8) / DRAWS));
     return radius * Math.cos((2 * Math.PI * (second >>> 8)) / DRAWS);
   },
-  wgsl: `
-  let u = Real(0x1000000u - (words.x >> 8u)) * Real(0x1p-24);
-  return sqrt(Real(-2) * log(u)) * cos(Real(6.283185307179586) * (Real(words.y >> 8u) * Real(0x1p-24)));`,
+  wgsl: 'return box_muller(words.x >> 8u, words.y >> 8u);',
 });
 
 /**
  * Numbers [shape] from the normal distribution with mean 0 and variance 1, by Box and Muller; at most 5.77 from 0.
- * `key` as for `uniform`. Unlike there the last bits may differ between devices, which are free in `log` and `cos`.
+ * `key` as for `uniform`. Unlike there the last bits may differ between devices, which are free in how they round.
  */
 export const normal = (key: Tensor, shape: Shape): Tensor => apply(normalOp, [key], { shape, threshold: 0 });
 

@@ -27,7 +27,7 @@ function lastAxis(where: string, x: Shape): number {
   return n;
 }
 
-/** Elements that one thread sorts alone; sort_runs.wgsl is written for it. */
+/** Elements that one thread sorts alone; sort_runs.wgsl is written for it. Longer networks took seconds to compile. */
 const RUN = 8;
 /** Places that one thread fills in a merge: the search for where to begin costs about as much as ten of them. */
 const CHUNK = { gpu: 8, software: 64 };
@@ -35,29 +35,31 @@ const CHUNK = { gpu: 8, software: 64 };
 function planSort({ inputs: [x], attrs: { descending }, adapter }: KernelRequest<SortAttrs>): KernelPlan {
   const n = lastAxis('argsort', x);
   const rows = sizeOf(x) / n;
-  const inner = 'alias Out = vec2u;\nfn finish(item: vec2u) -> Out { return item; }\n';
-  const final = 'alias Out = Real;\nfn finish(item: vec2u) -> Out { return Real(item.y); }\n';
   const passes = Math.max(0, Math.ceil(Math.log2(n / RUN)));
-  const steps: Dispatch[] = [];
-  const runs = Math.ceil(n / RUN);
-  for (let pass = 0; pass <= passes; pass++) {
+  const itemsOut = 'alias Out = vec2u;\nfn finish(item: vec2u) -> Out { return item; }\n';
+  const placesOut = 'alias Out = Real;\nfn finish(item: vec2u) -> Out { return Real(item.y); }\n';
+  const step = (pass: number): Dispatch => {
+    const runs = Math.ceil(n / RUN);
     const width = RUN * 2 ** (pass - 1);
     const chunk = Math.min(2 * width, CHUNK[adapter.family]);
     const chunks = Math.ceil(n / chunk);
     const from: Operand = pass === 0 ? { input: 0 } : { temp: (pass - 1) % 2 };
     const to: Operand = pass === passes ? 'output' : { temp: pass % 2 };
     const span = spanOf(rows * (pass === 0 ? runs : chunks), adapter);
-    const consts = `${span.prelude}const IS_DESCENDING = ${descending};\n`;
-    steps.push({
+    const functions = span.prelude + (pass === passes ? placesOut : itemsOut);
+    return {
       shader: pass === 0 ? 'sort_runs' : 'sort_merge',
-      prelude: (pass === 0 ? consts : span.prelude) + (pass === passes ? final : inner),
+      prelude: pass === 0 ? `${functions}const IS_DESCENDING = ${descending};\n` : functions,
       params: { ...span.params, n, runs, chunks, chunk, width },
       operands: [from, to],
       workgroups: span.workgroups,
-    });
-  }
-  // Items are pairs of words.
-  return { steps, temps: new Array<number>(Math.min(2, passes)).fill(2 * rows * n) };
+    };
+  };
+  return {
+    steps: Array.from({ length: passes + 1 }, (_, pass) => step(pass)),
+    // Items are pairs of words.
+    temps: new Array<number>(Math.min(2, passes)).fill(2 * rows * n),
+  };
 }
 
 export const argsortOp = defineOp<SortAttrs>({

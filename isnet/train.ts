@@ -1,0 +1,230 @@
+// The training loop, of ordinary classifiers and ISNets alike.
+import { readAll } from '../engine/create.ts';
+import { TrainingError, UsageError } from '../engine/errors.ts';
+import { backward } from '../engine/grad.ts';
+import { reshape } from '../engine/ops/broadcast.ts';
+import { concat } from '../engine/ops/layout.ts';
+import { scope } from '../engine/scope.ts';
+import { type Device, release, type Tensor } from '../engine/tensor.ts';
+import type { Module } from '../nn/module.ts';
+import { clipByGlobalNorm, type Optimizer } from '../nn/optim.ts';
+import { learningRateAt, type Schedule } from '../nn/schedule.ts';
+import { uploadBatch } from './batch.ts';
+import { batches, type Dataset } from './data/dataset.ts';
+import { classifierLosses, type IsnetOptions, isnetLosses, type Losses } from './objective.ts';
+import { finalHeatmapWeight, type HeatmapWeight, heatmapWeightAt } from './weight.ts';
+
+export interface TrainingOptions {
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly learningRate: number;
+  readonly schedule: Schedule;
+  readonly warmupSteps?: number;
+  /** Largest global gradient norm; none by default. */
+  readonly clipNorm?: number;
+  /** Fixes the order of images and the draws of the stochastic variant. */
+  readonly seed: number;
+  /** The heatmap loss and its weight P; without it an ordinary classifier is trained. */
+  readonly isnet?: IsnetOptions & { readonly P: HeatmapWeight };
+}
+
+/** Where a run stands between two steps. With the weights and the optimiser's state it is all that a resume needs. */
+export interface TrainingPosition {
+  /** The epoch that the next step belongs to, from 0. */
+  readonly epoch: number;
+  /** Batches of that epoch already done. */
+  readonly batch: number;
+  /** Steps done in all. */
+  readonly step: number;
+  /** Lowest validation loss so far; null before the first. */
+  readonly bestLoss: number | null;
+}
+
+/** Mean losses; `heatmap` is null for an ordinary classifier. */
+export interface LossReport {
+  readonly total: number;
+  readonly classification: number;
+  readonly heatmap: number | null;
+}
+
+export interface StepReport extends LossReport {
+  readonly epoch: number;
+  readonly step: number;
+  readonly stepCount: number;
+  readonly imagesPerSecond: number;
+}
+
+export interface EpochReport {
+  readonly epoch: number;
+  readonly train: LossReport;
+  readonly validation: LossReport | null;
+  /** The validation loss is the lowest so far (or there is no validation set). */
+  readonly isBest: boolean;
+  readonly seconds: number;
+  readonly imagesPerSecond: number;
+  readonly position: TrainingPosition;
+}
+
+export interface TrainJob {
+  readonly device: Device;
+  readonly model: Module;
+  readonly optimizer: Optimizer;
+  readonly train: Dataset;
+  readonly validation?: Dataset;
+  readonly options: TrainingOptions;
+  /** Where to go on; the beginning by default. */
+  readonly position?: TrainingPosition;
+  /** Ends the run after the step under way. */
+  readonly signal?: AbortSignal;
+  readonly onStep?: (report: StepReport) => void;
+  /** Awaited at the end of each epoch: the place to save. */
+  readonly onEpoch?: (report: EpochReport) => void | Promise<void>;
+}
+
+export interface TrainOutcome {
+  readonly position: TrainingPosition;
+  readonly isInterrupted: boolean;
+}
+
+/** The run begins here. */
+export const startPosition: TrainingPosition = { epoch: 0, batch: 0, step: 0, bestLoss: null };
+
+// Losses are read in groups: each read waits for the device, and a NaN is still found within a few steps.
+const STEPS_PER_READ = 8;
+
+/** Steps in one epoch of `options` over `count` images; the last, smaller batch counts. */
+export const stepsPerEpoch = (count: number, batchSize: number): number => Math.ceil(count / batchSize);
+
+/** Losses of a batch under the options, recorded. */
+function lossesOf(job: TrainJob, dataset: Dataset, indices: ArrayLike<number>, P: number, counter: number): Losses {
+  const { device, model, options } = job;
+  const batch = uploadBatch(device, dataset, indices);
+  if (!options.isnet) return classifierLosses(model, batch);
+  return isnetLosses(model, batch, options.isnet, { P, seed: options.seed, counter });
+}
+
+/** [total, classification] or [total, classification, heatmap] as one tensor. */
+function packed({ total, classification, heatmap }: Losses): Tensor {
+  const parts = heatmap ? [total, classification, heatmap] : [total, classification];
+  return concat(parts.map((t) => reshape(t, [1])), 0);
+}
+
+/** One optimisation step; returns its losses as a tensor that the caller reads and releases. */
+function trainStep(job: TrainJob, indices: ArrayLike<number>, step: number, epoch: number, stepCount: number): Tensor {
+  const { device, optimizer, options } = job;
+  return scope(device, () => {
+    const progress = step / stepsPerEpoch(job.train.count, options.batchSize);
+    const P = options.isnet ? heatmapWeightAt(options.isnet.P, epoch, progress) : 0;
+    const losses = lossesOf(job, job.train, indices, P, step);
+    const report = packed(losses);
+    let gradients = backward(losses.total, [...optimizer.parameters.values()], { retain: [report] });
+    if (options.clipNorm) gradients = clipByGlobalNorm(device, gradients, options.clipNorm);
+    const { schedule, learningRate, warmupSteps } = options;
+    optimizer.step(gradients, learningRateAt(step, { schedule, learningRate, stepCount, warmupSteps }));
+    return report;
+  });
+}
+
+/** Running means of the losses, weighted by images. */
+class LossMeter {
+  #sums = [0, 0, 0];
+  #images = 0;
+  #hasHeatmap = false;
+
+  add(values: ArrayLike<number>, images: number): void {
+    for (let i = 0; i < values.length; i++) this.#sums[i] += values[i] * images;
+    this.#images += images;
+    this.#hasHeatmap ||= values.length > 2;
+  }
+
+  report(): LossReport {
+    const [total, classification, heatmap] = this.#sums.map((sum) => sum / this.#images);
+    return { total, classification, heatmap: this.#hasHeatmap ? heatmap : null };
+  }
+}
+
+function checkFinite(values: ArrayLike<number>, step: number, epoch: number): void {
+  const names = ['total', 'classification', 'heatmap'];
+  for (const i of [1, 2, 0]) {
+    if (i < values.length && !Number.isFinite(values[i])) {
+      throw new TrainingError(
+        `train: the ${names[i]} loss is ${values[i]} at step ${step + 1} (epoch ${epoch + 1}); lower the learning rate or P, or clip gradients; the last saved state is intact`,
+      );
+    }
+  }
+}
+
+/** Mean losses on a dataset in evaluation mode, with the heatmap loss at its final weight. */
+async function validate(job: TrainJob, dataset: Dataset): Promise<LossReport> {
+  const { device, model, options } = job;
+  const P = options.isnet ? finalHeatmapWeight(options.isnet.P, options.epochs) : 0;
+  const meter = new LossMeter();
+  let counter = 0;
+  model.eval();
+  for (const indices of batches(dataset, { batchSize: Math.max(128, options.batchSize), shuffle: false })) {
+    const report = scope(device, () => packed(lossesOf(job, dataset, indices, P, counter++)));
+    meter.add((await readAll([report]))[0], indices.length);
+    release(report);
+  }
+  model.train();
+  return meter.report();
+}
+
+function checkOptions({ epochs, batchSize, learningRate, isnet }: TrainingOptions): void {
+  const isCount = (n: number) => Number.isInteger(n) && n > 0;
+  if (!isCount(epochs) || !isCount(batchSize) || !(learningRate > 0)) {
+    throw new UsageError(
+      `train: epochs ${epochs}, batch size ${batchSize}, learning rate ${learningRate}; all must be above 0, the first two whole`,
+    );
+  }
+  if (isnet) heatmapWeightAt(isnet.P, 0, 0);
+}
+
+/**
+ * Trains until all epochs are done or `signal` aborts; parameters and optimiser are updated in place. The same seed
+ * and position give the same steps. Throws TrainingError when a loss is NaN or infinite, naming the step.
+ */
+export async function train(job: TrainJob): Promise<TrainOutcome> {
+  const { model, options, signal } = job;
+  checkOptions(options);
+  const { epochs, batchSize, seed } = options;
+  const stepCount = epochs * stepsPerEpoch(job.train.count, batchSize);
+  let { epoch, batch, step, bestLoss } = job.position ?? startPosition;
+  model.train();
+  for (; epoch < epochs; epoch++, batch = 0) {
+    const meter = new LossMeter();
+    const startMs = performance.now();
+    let images = 0;
+    let pending: { losses: Tensor; step: number; images: number }[] = [];
+    const drain = async () => {
+      const values = await readAll(pending.map(({ losses }) => losses));
+      pending.forEach((done, i) => {
+        release(done.losses);
+        checkFinite(values[i], done.step, epoch);
+        meter.add(values[i], done.images);
+      });
+      pending = [];
+      const imagesPerSecond = (1000 * images) / (performance.now() - startMs);
+      job.onStep?.({ ...meter.report(), epoch, step, stepCount, imagesPerSecond });
+    };
+    const order = [...batches(job.train, { batchSize, seed, epoch })].slice(batch);
+    for (const indices of order) {
+      pending.push({ losses: trainStep(job, indices, step, epoch, stepCount), step, images: indices.length });
+      images += indices.length;
+      step++;
+      batch++;
+      if (pending.length >= STEPS_PER_READ || signal?.aborted) await drain();
+      if (signal?.aborted) return { position: { epoch, batch, step, bestLoss }, isInterrupted: true };
+    }
+    if (pending.length > 0) await drain();
+    const validation = job.validation ? await validate(job, job.validation) : null;
+    const isBest = !validation || bestLoss === null || validation.total < bestLoss;
+    if (validation && isBest) bestLoss = validation.total;
+    const seconds = (performance.now() - startMs) / 1000;
+    const position = { epoch: epoch + 1, batch: 0, step, bestLoss };
+    const report = { epoch, train: meter.report(), validation, isBest, seconds, position };
+    await job.onEpoch?.({ ...report, imagesPerSecond: images / seconds });
+    if (signal?.aborted) return { position, isInterrupted: true };
+  }
+  return { position: { epoch, batch: 0, step, bestLoss }, isInterrupted: false };
+}
