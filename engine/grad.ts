@@ -4,8 +4,13 @@ import { ShapeError } from './errors.ts';
 import { expand } from './ops/broadcast.ts';
 import { scope, withoutRecording } from './scope.ts';
 import { formatShape, sizeOf } from './shape.ts';
-import { release, type Tensor } from './tensor.ts';
+import { type Op, release, type Tensor } from './tensor.ts';
 import { checkSeed, type Step, type WalkObserver, walk } from './walk.ts';
+
+/** The slope of an op in input i; null where there is none. The last entry stands for all further inputs. */
+export function vjpOf(op: Op, i: number): Op['vjp'][number] {
+  return op.vjp[Math.min(i, op.vjp.length - 1)];
+}
 
 /** The autograd step: the op that made the tensor, pulled back by its vjp. */
 export function stepOfOp(t: Tensor): Step | null {
@@ -15,8 +20,7 @@ export function stepOfOp(t: Tensor): Step | null {
   return {
     inputs,
     pull(g, i) {
-      const vjp = op.vjp[Math.min(i, op.vjp.length - 1)];
-      return vjp ? vjp(g, inputs, t, attrs, i) : null;
+      return vjpOf(op, i)?.(g, inputs, t, attrs, i) ?? null;
     },
   };
 }

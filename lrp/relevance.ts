@@ -1,5 +1,6 @@
 // Relevance propagation is the backward walk with rules for steps.
 import { UsageError } from '../engine/errors.ts';
+import { vjpOf } from '../engine/grad.ts';
 import { formatShape } from '../engine/shape.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { type Step, walk } from '../engine/walk.ts';
@@ -75,6 +76,8 @@ function opStep(t: Tensor, composite: Composite, pass: ForwardPass): Step | null
   return {
     inputs: origin.inputs,
     pull(R, index) {
+      // Indices and comparisons carry no signal, here as in autograd.
+      if (!vjpOf(origin.op, index)) return null;
       if (!rule) {
         const layer = t.call ? `layer '${pass.nameOf(t.call.layer) || t.call.layer.constructor.name}', ` : '';
         throw new UsageError(

@@ -36,6 +36,8 @@ interface Launch {
 const THREADS = 64;
 const TILE_COLUMNS = 64;
 const TILE_TERMS = 16;
+/** A tile has at least 16 rows. A GPU computes missing ones in passing, a CPU pays for each. */
+const MIN_TILE_ROWS = { software: 16, gpu: 4 } as const;
 /** Enough workgroups to share them evenly between the threads of a CPU, or to fill a GPU. */
 const WORKGROUPS_WANTED = { software: 16, gpu: 256 } as const;
 /** Shorter sums are not worth a second pass over the output. */
@@ -81,11 +83,12 @@ export function planGemm(
   return { steps: [multiply, reduce], temps: [launch.splits * outSize] };
 }
 
-/** The fastest variant that the adapter can run. */
+/** The variant made for this adapter, or `plain` where that one cannot run or most of it would idle. */
 function chooseVariant(product: Product, adapter: AdapterProfile): GemmVariant {
-  if (adapter.family === 'software') return adapter.subgroupSize > 0 ? 'panel' : 'plain';
+  if (adapter.family === 'software' && adapter.subgroupSize > 0) return 'panel';
   const isTiny = product.rows * product.columns * product.terms < 4096;
-  return isTiny || tileRows(product, adapter) === 0 ? 'plain' : 'tiled';
+  const isFlat = product.rows < MIN_TILE_ROWS[adapter.family];
+  return isTiny || isFlat || tileRows(product, adapter) === 0 ? 'plain' : 'tiled';
 }
 
 const launchers: Record<GemmVariant, (product: Product, adapter: AdapterProfile) => Launch> = {
@@ -120,7 +123,7 @@ const launchers: Record<GemmVariant, (product: Product, adapter: AdapterProfile)
   panel(product, adapter) {
     const lanes = adapter.subgroupSize;
     const columnBlocks = product.batches * Math.ceil(product.columns / (4 * lanes));
-    // Long columns share a panel best, so rows are divided only as far as there is work to hand out.
+    // Rows share the filling of a panel, so they are divided only where workgroups would be too few.
     const rowBlocksWanted = Math.ceil(WORKGROUPS_WANTED.software / columnBlocks);
     const blockRows = Math.min(product.rows, Math.max(16, Math.ceil(product.rows / rowBlocksWanted)));
     const blocks = columnBlocks * Math.ceil(product.rows / blockRows);
