@@ -1,7 +1,7 @@
 // How good a classifier is, and how much of its relevance lies on the background.
 import { readAll } from '../engine/create.ts';
-import { mul, sub } from '../engine/ops/arithmetic.ts';
 import { argmax } from '../engine/ops/argmax.ts';
+import { mul, sub } from '../engine/ops/arithmetic.ts';
 import { sum } from '../engine/ops/broadcast.ts';
 import { abs } from '../engine/ops/pointwise.ts';
 import { scope, withoutRecording } from '../engine/scope.ts';

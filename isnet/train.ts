@@ -96,7 +96,13 @@ const STEPS_PER_READ = 8;
 export const stepsPerEpoch = (count: number, batchSize: number): number => Math.ceil(count / batchSize);
 
 /** Losses of a batch under the options, recorded. */
-function lossesOf(job: TrainJob, dataset: Dataset, indices: ArrayLike<number>, P: number, counter: number): Losses {
+function lossesOf(
+  job: TrainJob,
+  dataset: Dataset,
+  indices: ArrayLike<number>,
+  P: number,
+  counter: number,
+): Losses {
   const { device, model, options } = job;
   const batch = uploadBatch(device, dataset, indices);
   if (!options.isnet) return classifierLosses(model, batch);
@@ -106,11 +112,20 @@ function lossesOf(job: TrainJob, dataset: Dataset, indices: ArrayLike<number>, P
 /** [total, classification] or [total, classification, heatmap] as one tensor. */
 function packed({ total, classification, heatmap }: Losses): Tensor {
   const parts = heatmap ? [total, classification, heatmap] : [total, classification];
-  return concat(parts.map((t) => reshape(t, [1])), 0);
+  return concat(
+    parts.map((t) => reshape(t, [1])),
+    0,
+  );
 }
 
 /** One optimisation step; returns its losses as a tensor that the caller reads and releases. */
-function trainStep(job: TrainJob, indices: ArrayLike<number>, step: number, epoch: number, stepCount: number): Tensor {
+function trainStep(
+  job: TrainJob,
+  indices: ArrayLike<number>,
+  step: number,
+  epoch: number,
+  stepCount: number,
+): Tensor {
   const { device, optimizer, options } = job;
   return scope(device, () => {
     const progress = step / stepsPerEpoch(job.train.count, options.batchSize);

@@ -31,9 +31,10 @@ export class Linear extends AffineLayer {
   readonly weight: Tensor;
   readonly bias: Tensor | null;
 
-  constructor(init: Init, inFeatures: number, outFeatures: number, { bias = true } = {}) {
+  /** `gain` scales the initial weights: sqrt(2) before a ReLU (the default), 1 for logits. */
+  constructor(init: Init, inFeatures: number, outFeatures: number, { bias = true, gain = Math.SQRT2 } = {}) {
     super();
-    this.weight = kaimingUniform(init, [outFeatures, inFeatures]);
+    this.weight = kaimingUniform(init, [outFeatures, inFeatures], { gain });
     this.bias = bias ? filled(init, [outFeatures], 0) : null;
   }
 

@@ -1,7 +1,11 @@
-// Where a line has its maximum: thread t makes items t, t + GROUP, ... of its run, one part of a line each.
-// out[o, p, i] = first r of part p that maximizes x[o, r, i]; NaN is largest.   A part holds `part_size` elements.
+// Where a line has its maximum: thread t makes items t, t + GROUP, ... of its run, one part of a
+// line each.
+// out[o, p, i] = first r of part p that maximizes x[o, r, i]; NaN is largest.
+// A part holds `part_size` elements.
 // Consts: GROUP (threads per workgroup).   Functions: beats(value: Real, best: Real) -> bool.
-struct Params { count: u32, per_thread: u32, groups_x: u32, size: u32, inner: u32, parts: u32, part_size: u32 }
+struct Params {
+  count: u32, per_thread: u32, groups_x: u32, size: u32, inner: u32, parts: u32, part_size: u32,
+}
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Real>;          // [outer, size, inner]
 @group(0) @binding(2) var<storage, read_write> out: array<Real>;  // [outer, parts, inner]

@@ -1,5 +1,7 @@
-// Second step of argmax, for lines cut into parts: thread t makes items t, t + GROUP, ... of its run, one line each.
-// out[o, i] = the first of candidates[o, p, i] over p at which x[o, candidate, i] is largest; NaN is largest.
+// Second step of argmax, for lines cut into parts: thread t makes items t, t + GROUP, ... of its
+// run, one line each.
+// out[o, i] = the first of candidates[o, p, i] over p at which x[o, candidate, i] is largest; NaN
+// is largest.
 // Consts: GROUP (threads per workgroup).   Functions: beats(value: Real, best: Real) -> bool.
 struct Params { count: u32, per_thread: u32, groups_x: u32, size: u32, inner: u32, parts: u32 }
 @group(0) @binding(0) var<uniform> params: Params;

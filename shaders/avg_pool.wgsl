@@ -1,7 +1,7 @@
 // Means over windows: thread t makes items t, t + GROUP, ... of its run, one window each.
 // out[n, c, o, p] = sum of x[n, c, r, s] over the pixels (r, s) of window (o, p) / its divisor.
-// Consts: GROUP (threads per workgroup).   Functions: window(o, size, windows, kernel, stride, pad) -> vec3u, the first
-// pixel, the end and the divisor of window o along one axis.
+// Consts: GROUP (threads per workgroup).   Functions: window(o, size, windows, kernel, stride, pad)
+// -> vec3u, the first pixel, the end and the divisor of window o along one axis.
 struct Params {
   count: u32, per_thread: u32, groups_x: u32, h: u32, w: u32, oh: u32, ow: u32,
   kernel_h: u32, kernel_w: u32, stride_h: u32, stride_w: u32, pad_h: u32, pad_w: u32,

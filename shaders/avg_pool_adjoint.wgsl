@@ -1,7 +1,10 @@
-// Adjoint of avg_pool: thread t makes items t, t + GROUP, ... of its run, one pixel each, from the windows that see it.
-// out[n, c, r, s] = sum of g[n, c, o, p] / divisor(o, p) over the windows (o, p) that see pixel (r, s).
-// Consts: GROUP (threads per workgroup).   Functions: window as in avg_pool; covering(i, size, windows, kernel, stride,
-// pad) -> vec2u, the first window that sees pixel i along one axis, and the end.
+// Adjoint of avg_pool: thread t makes items t, t + GROUP, ... of its run, one pixel each, from the
+// windows that see it.
+// out[n, c, r, s] = sum of g[n, c, o, p] / divisor(o, p) over the windows
+// (o, p) that see pixel (r, s).
+// Consts: GROUP (threads per workgroup).   Functions: window as in avg_pool; covering(i, size,
+// windows, kernel, stride, pad) -> vec2u, the first window that sees pixel i along one axis, and
+// the end.
 struct Params {
   count: u32, per_thread: u32, groups_x: u32, h: u32, w: u32, oh: u32, ow: u32,
   kernel_h: u32, kernel_w: u32, stride_h: u32, stride_w: u32, pad_h: u32, pad_w: u32,
@@ -26,8 +29,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) threa
     for (var o = rows.x; o < rows.y; o++) {
       let height = window(o, params.h, params.oh, params.kernel_h, params.stride_h, params.pad_h).z;
       for (var p = columns.x; p < columns.y; p++) {
-        let width = window(p, params.w, params.ow, params.kernel_w, params.stride_w, params.pad_w).z;
-        total += g[(plane * params.oh + o) * params.ow + p] / Real(height * width);
+        let span = window(p, params.w, params.ow, params.kernel_w, params.stride_w, params.pad_w);
+        total += g[(plane * params.oh + o) * params.ow + p] / Real(height * span.z);
       }
     }
     out[item] = total;

@@ -32,6 +32,7 @@ export const shaderUrls = {
   invert_order: new URL('./invert_order.wgsl', import.meta.url),
   softmax: new URL('./softmax.wgsl', import.meta.url),
   random: new URL('./random.wgsl', import.meta.url),
+  col2im: new URL('./col2im.wgsl', import.meta.url),
 } as const;
 
 export type ShaderName = keyof typeof shaderUrls;

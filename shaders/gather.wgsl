@@ -1,7 +1,10 @@
-// Picks one element per index along the middle axis: thread t makes items t, t + GROUP, ... of its run.
+// Picks one element per index along the middle axis: thread t makes items t, t + GROUP, ... of its
+// run.
 // out[o, j, i] = x[o, indices[o, j, i], i], or 0 where the index is outside 0..size-1.
 // Consts: GROUP (threads per workgroup).
-struct Params { count: u32, per_thread: u32, groups_x: u32, size: u32, index_count: u32, inner: u32 }
+struct Params {
+  count: u32, per_thread: u32, groups_x: u32, size: u32, index_count: u32, inner: u32,
+}
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Real>;          // [outer, size, inner]
 @group(0) @binding(2) var<storage, read> indices: array<Real>;    // [outer, index_count, inner]

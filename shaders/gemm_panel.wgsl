@@ -1,12 +1,12 @@
-// The product for software adapters: a workgroup is one subgroup, without barriers or workgroup memory.
-//   out[z](m, n) = sum_k A(z, m, k) B(z, k, n);   A, B and out: see the operands file before this text.
-// A lane owns four columns and keeps a block of B, BLOCK_TERMS long, in its private memory: the panel. Then, row by
-// row, each lane loads a few values of A, and every lane hands its values to all others; loads of A and B are thus
-// shared by lanes and by rows. Sums of longer products grow in `out`, block by block; with several splits of k each
-// workgroup sums one of them, for gemm_reduce_splits.
+// The product for software adapters: a workgroup is one subgroup, without barriers.
+//   out[z](m, n) = sum_k A(z, m, k) B(z, k, n);   A, B, out: see the operands file before this text
+// A lane owns four columns and keeps a block of B, BLOCK_TERMS long, in private memory: the panel.
+// Then, row by row, each lane loads a few values of A and hands them to all other lanes. So a load
+// of A is shared by all columns of the block, a load of B by all rows. Longer sums grow in `out`,
+// block by block; with several splits of k each workgroup sums one of them, for gemm_reduce_splits.
 // Consts: LANES (threads per subgroup and workgroup), BLOCK_TERMS (a multiple of LANES).
-// Function: multiply_block(i_row, sum), which adds A(row, k) B(k, n) for all k of the block. It is unrolled
-// by TypeScript, because private arrays are fast only at constant indices.
+// Function: multiply_block(i_row, sum) adds A(row, k) B(k, n) for all k of the block. TypeScript
+// unrolls it, so that every index into the panel is a constant and a load has a fixed address.
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<Real>;          // see the operands file
 @group(0) @binding(2) var<storage, read> b: array<Real>;          // see the operands file
@@ -43,7 +43,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let end_term = min(first_term + params.split_terms, params.terms);
 
   // Columns LANES apart, so that neighbouring lanes read neighbouring elements.
-  let n = vec4u(i_block % column_blocks * BLOCK_COLUMNS + lane) + vec4u(0u, LANES, 2u * LANES, 3u * LANES);
+  let first_column = i_block % column_blocks * BLOCK_COLUMNS + lane;
+  let n = first_column + vec4u(0u, LANES, 2u * LANES, 3u * LANES);
   let is_column = n < vec4u(params.columns);
   let last_column = params.columns - 1u;
   let column_0 = column_at(z, min(n.x, last_column));

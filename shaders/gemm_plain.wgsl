@@ -1,6 +1,8 @@
-// The obvious product: one thread computes one output element.   out[z](m, n) = sum_k A(z, m, k) B(z, k, n)
-// What A, B and out are is told by the operands file that stands before this text (see operands_matmul.wgsl).
-// With several splits of k each thread sums one of them, for gemm_reduce_splits.   Consts: GROUP (threads per workgroup).
+// The obvious product: one thread computes one output element.
+//   out[z](m, n) = sum_k A(z, m, k) B(z, k, n)
+// What A, B and out are is told by the operands file before this text (see operands_matmul.wgsl).
+// With several splits of k each thread sums one of them, for gemm_reduce_splits.
+// Consts: GROUP (threads per workgroup).
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<Real>;          // see the operands file
 @group(0) @binding(2) var<storage, read> b: array<Real>;          // see the operands file

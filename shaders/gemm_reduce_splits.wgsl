@@ -1,5 +1,5 @@
-// Adds the partial sums that a split product left behind, always in the same order: thread i computes
-// out[i] = sum_s partial[s, i].   Consts: GROUP (threads per workgroup).
+// Adds the partial sums that a split product left behind, always in the same order.
+// Thread i computes out[i] = sum_s partial[s, i].   Consts: GROUP (threads per workgroup).
 struct Params { out_size: u32, splits: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> partial: array<Real>;    // [splits, out_size]

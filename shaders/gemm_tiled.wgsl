@@ -1,8 +1,9 @@
-// The product for GPUs: a workgroup computes TILE_ROWS x TILE_COLUMNS outputs, a thread 4 x 4 of them.
-//   out[z](m, n) = sum_k A(z, m, k) B(z, k, n);   A, B and out: see the operands file before this text.
-// TILE_TERMS terms at a time, all threads load a tile of A and one of B into workgroup memory, then each reads 4 + 4
-// values per term for 16 products. With several splits of k each workgroup sums one of them, for gemm_reduce_splits.
-// Consts: TILE_ROWS (a multiple of 16); the other tile sizes are tied to the way threads share the loading.
+// The product for GPUs: a workgroup computes TILE_ROWS x TILE_COLUMNS outputs, a thread 4 x 4.
+//   out[z](m, n) = sum_k A(z, m, k) B(z, k, n);   A, B, out: see the operands file before this text
+// TILE_TERMS terms at a time, all threads load a tile of A and one of B into workgroup memory, then
+// each reads 4 + 4 values per term for 16 products. With several splits of k each workgroup sums
+// one of them, for gemm_reduce_splits.
+// Consts: TILE_ROWS (16, 32 or 64). The other tile sizes are tied to how threads share the loading.
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<Real>;          // see the operands file
 @group(0) @binding(2) var<storage, read> b: array<Real>;          // see the operands file
@@ -46,7 +47,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let is_column = tile_column + b_load_column < params.columns;
   let load_column = column_at(z, min(tile_column + b_load_column, params.columns - 1u));
 
-  // Computing: rows 4 y + i, columns x + 16 j. Threads that differ in x alone read the same value of A.
+  // Computing: rows 4 y + i, columns x + 16 j. Threads that differ in x alone read the same of A.
   let x = thread % 16u;
   let y = thread / 16u;
   var sums: array<vec4<Real>, 4>;
@@ -71,7 +72,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     workgroupBarrier();
     for (var i = 0u; i < TILE_TERMS; i++) {
       let i_b = i * TILE_COLUMNS + x;
-      let b_values = vec4<Real>(b_tile[i_b], b_tile[i_b + 16u], b_tile[i_b + 32u], b_tile[i_b + 48u]);
+      let b_values = vec4<Real>(b_tile[i_b], b_tile[i_b + 16u],
+                                b_tile[i_b + 32u], b_tile[i_b + 48u]);
       let i_a = i * A_STRIDE + 4u * y;
       sums[0] = fma(vec4<Real>(a_tile[i_a]), b_values, sums[0]);
       sums[1] = fma(vec4<Real>(a_tile[i_a + 1u]), b_values, sums[1]);

@@ -1,4 +1,5 @@
-// Inverse permutations: thread t makes items t, t + GROUP, ... of its run.   out[row, order[row, j]] = j.
+// Inverse permutations: thread t makes items t, t + GROUP, ... of its run.
+// out[row, order[row, j]] = j.
 // Each place is written once if `order` is a permutation; indices outside the row are skipped.
 // Consts: GROUP (threads per workgroup).
 struct Params { count: u32, per_thread: u32, groups_x: u32, n: u32 }

@@ -1,5 +1,7 @@
-// Where each pooling window has its maximum: thread t makes items t, t + GROUP, ... of its run, one window each.
-// out[n, c, o, p] = first r W + s that maximizes x[n, c, r, s] over the pixels (r, s) of window (o, p); NaN is largest.
+// Where each pooling window has its maximum: thread t makes items t, t + GROUP, ... of its run, one
+// window each.
+// out[n, c, o, p] = first r W + s that maximizes x[n, c, r, s] over the pixels (r, s) of
+// window (o, p); NaN is largest.
 // Consts: GROUP (threads per workgroup).   Functions: beats(value: Real, best: Real) -> bool.
 struct Params {
   count: u32, per_thread: u32, groups_x: u32, h: u32, w: u32, oh: u32, ow: u32,

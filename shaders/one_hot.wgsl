@@ -1,4 +1,5 @@
-// Rows with a single 1: thread t makes items t, t + GROUP, ... of its run.   out[i, d] = 1 if indices[i] = d, else 0.
+// Rows with a single 1: thread t makes items t, t + GROUP, ... of its run.
+// out[i, d] = 1 if indices[i] = d, else 0.
 // Consts: GROUP (threads per workgroup).
 struct Params { count: u32, per_thread: u32, groups_x: u32, depth: u32 }
 @group(0) @binding(0) var<uniform> params: Params;

@@ -1,8 +1,12 @@
-// Operands of conv2d as a product, one per group z: rows m = output channels, columns n = (image, oy, ox),
-// terms k = (c, ky, kx).   out[image, o, oy, ox] = sum_k w[o, k] x[image, c, oy sy - py + ky dy, ox sx - px + kx dx]
-//   A = w [O, C/groups, kernel_h, kernel_w]   B = x [images, C, H, W]   out [images, O, out_h, out_w]
-// Coordinates left of or above the image wrap round to huge u32 values, so one comparison per axis finds both
-// edges, and sums of flat indices come out right although their parts wrap. The questions: operands_matmul.wgsl.
+// Operands of conv2d as a product, one per group z:
+// rows m = output channels, columns n = (image, oy, ox), terms k = (c, ky, kx).
+//   out[image, o, oy, ox] = sum_k w[o, c, ky, kx] x[image, c, y, x]
+//   with y = oy sy - py + ky dy and x = ox sx - px + kx dx
+//   A = w [O, C/groups, kernel_h, kernel_w]   B = x [images, C, H, W]
+//   out [images, O, out_h, out_w]
+// Coordinates left of or above the image wrap round to huge u32 values, so one comparison per axis
+// finds both edges, and sums of flat indices come out right although their parts wrap.
+// What the functions answer: see operands_matmul.wgsl.
 struct Params {
   rows: u32, columns: u32, terms: u32, batches: u32, splits: u32, split_terms: u32, block_rows: u32,
   out_size: u32,
@@ -32,7 +36,8 @@ fn column_at(z: u32, n: u32) -> Column {
   let y = pixel / params.out_width * params.stride_y - params.padding_y;
   let x = pixel % params.out_width * params.stride_x - params.padding_x;
   let channel = image * params.channels + z * (params.channels / params.batches);
-  return Column(y, x, (channel * params.height + y) * params.width + x, image * params.out_channels * pixels + pixel);
+  let i_b = (channel * params.height + y) * params.width + x;
+  return Column(y, x, i_b, image * params.out_channels * pixels + pixel);
 }
 
 fn step_at(k: u32) -> Step {

@@ -1,10 +1,12 @@
-// Operands of conv2d's gradient with respect to its input, one product per group z: rows m = input channels,
-// columns n = (image, y, x), terms k = (o, ky, kx).   dx[image, c, y, x] = sum_k w[o, c, ky, kx] dy[image, o, oy, ox]
-// over the taps with oy sy = y + py - ky dy and ox sx = x + px - kx dx.
-//   A = w [O, C/groups, kernel_h, kernel_w]   B = dy [images, O, out_h, out_w]   out = dx [images, C, H, W]
-// With y + py = s q + r and ky dy = s q' + r' such an oy exists just when r = r', and is q - q'. So a column and a
-// step divide by the stride once each, and a load only compares phases. Wrapping: see operands_conv2d.wgsl; the
-// questions: operands_matmul.wgsl.
+// Operands of conv2d's gradient with respect to its input, one product per group z:
+// rows m = input channels, columns n = (image, y, x), terms k = (o, ky, kx).
+//   dx[image, c, y, x] = sum_k w[o, c, ky, kx] dy[image, o, oy, ox]
+//   over the taps with oy sy = y + py - ky dy and ox sx = x + px - kx dx
+//   A = w [O, C/groups, kernel_h, kernel_w]   B = dy [images, O, out_h, out_w]
+//   out = dx [images, C, H, W]
+// With y + py = s q + r and ky dy = s q' + r' such an oy exists just when r = r', and is q - q'. So
+// a column and a step divide by the stride once each, and a load only compares phases.
+// Why indices may wrap: see operands_conv2d.wgsl; what the functions answer: operands_matmul.wgsl.
 struct Params {
   rows: u32, columns: u32, terms: u32, batches: u32, splits: u32, split_terms: u32, block_rows: u32,
   out_size: u32,

@@ -1,9 +1,11 @@
-// Operands of conv2d's gradient with respect to its weights, one product per group z: rows m = output channels,
-// columns n = (c, ky, kx), terms k = (image, oy, ox).
-//   dw[o, c, ky, kx] = sum_k dy[image, o, oy, ox] x[image, c, oy sy - py + ky dy, ox sx - px + kx dx]
-//   A = dy [images, O, out_h, out_w]   B = x [images, C, H, W]   out = dw [O, C/groups, kernel_h, kernel_w]
-// Columns and steps have swapped roles against operands_conv2d.wgsl, which explains why wrapping is fine; the
-// questions: operands_matmul.wgsl.
+// Operands of conv2d's gradient with respect to its weights, one product per group z:
+// rows m = output channels, columns n = (c, ky, kx), terms k = (image, oy, ox).
+//   dw[o, c, ky, kx] = sum_k dy[image, o, oy, ox] x[image, c, y, x]
+//   with y = oy sy - py + ky dy and x = ox sx - px + kx dx
+//   A = dy [images, O, out_h, out_w]   B = x [images, C, H, W]
+//   out = dw [O, C/groups, kernel_h, kernel_w]
+// Against operands_conv2d.wgsl columns and steps have swapped roles; why indices may wrap is told
+// there, what the functions answer in operands_matmul.wgsl.
 struct Params {
   rows: u32, columns: u32, terms: u32, batches: u32, splits: u32, split_terms: u32, block_rows: u32,
   out_size: u32,

@@ -1,10 +1,12 @@
-// Operands of out[z] = A[z] B[z]: rows m, columns n, terms k, with any strides, so a transposed operand costs
-// nothing.   A(m, k) = a[z a_batch + m a_row + k a_term],   B(k, n) = b[z b_batch + k b_term + n b_column].
+// Operands of out[z] = A[z] B[z], rows m, columns n, terms k, with any strides, so that transposing
+// an operand costs nothing.
+//   A(m, k) = a[z a_batch + m a_row + k a_term]     B(k, n) = b[z b_batch + k b_term + n b_column]
 //
-// Every operands file answers the same questions for the gemm kernels, and hoists what it can out of their loops:
+// Every operands file answers the same questions for the gemm kernels; the answers about a row, a
+// column or a step are asked for once and kept, so that a load is left with sums and comparisons:
 //   a_row(z, m), a_term(k)       two summands of A's flat index
 //   column_at(z, n)              what B and the output need to know about column n
-//   step_at(k), next_step(step)  what B needs to know about term k, then about k + 1 without a division
+//   step_at(k), next_step(step)  what B needs to know about term k, and then about k + 1
 //   load_b(column, step)         the value B(k, n)
 //   out_row(z, m), column.i_out  two summands of the output's flat index
 struct Params {
@@ -28,7 +30,8 @@ fn a_term(k: u32) -> u32 {
 }
 
 fn column_at(z: u32, n: u32) -> Column {
-  return Column(z * params.b_batch_stride + n * params.b_column_stride, n * params.out_column_stride);
+  let i_b = z * params.b_batch_stride + n * params.b_column_stride;
+  return Column(i_b, n * params.out_column_stride);
 }
 
 fn step_at(k: u32) -> Step {

@@ -1,6 +1,8 @@
-// Adjoint of picking one pixel per window: thread t makes items t, t + GROUP, ... of its run, one pixel each, and asks
-// only the windows that can see it. No atomics: the order of additions is fixed.
-// out[n, c, r, s] = sum of g[n, c, o, p] over the windows (o, p) with indices[n, c, o, p] = r W + s.
+// Adjoint of picking one pixel per window: thread t makes items t, t + GROUP, ... of its run, one
+// pixel each, and asks only the windows that can see it. No atomics: the order of additions is
+// fixed.
+// out[n, c, r, s] = sum of g[n, c, o, p] over the windows (o, p) with
+// indices[n, c, o, p] = r W + s.
 // Consts: GROUP (threads per workgroup).
 struct Params {
   count: u32, per_thread: u32, groups_x: u32, h: u32, w: u32, oh: u32, ow: u32,
@@ -11,7 +13,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read> indices: array<Real>;    // [N, C, OH, OW]
 @group(0) @binding(3) var<storage, read_write> out: array<Real>;  // [N, C, H, W]
 
-// First and end of the windows that see pixel i: those o with o stride <= i + pad < o stride + kernel.
+// First and end of the windows that see pixel i: those o with o stride <= i + pad < o stride +
+// kernel.
 fn windows(i: u32, kernel: u32, stride: u32, pad: u32, count: u32) -> vec2u {
   let first = (max(i + pad + stride, kernel) - kernel) / stride;
   return vec2u(first, min(count, (i + pad) / stride + 1u));

@@ -1,6 +1,10 @@
-// Adjoint of gather: thread t makes items t, t + GROUP, ... of its run and reads all indices of their lines, in order.
-// out[o, r, i] = sum of g[o, j, i] over the j with indices[o, j, i] = r.   Consts: GROUP (threads per workgroup).
-struct Params { count: u32, per_thread: u32, groups_x: u32, size: u32, index_count: u32, inner: u32 }
+// Adjoint of gather: thread t makes items t, t + GROUP, ... of its run and reads all indices of
+// their lines, in order.
+// out[o, r, i] = sum of g[o, j, i] over the j with indices[o, j, i] = r.
+// Consts: GROUP (threads per workgroup).
+struct Params {
+  count: u32, per_thread: u32, groups_x: u32, size: u32, index_count: u32, inner: u32,
+}
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> g: array<Real>;          // [outer, index_count, inner]
 @group(0) @binding(2) var<storage, read> indices: array<Real>;    // [outer, index_count, inner]

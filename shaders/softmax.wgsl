@@ -1,5 +1,7 @@
-// Softmax along the middle axis, or its logarithm: thread t makes lines t, t + GROUP, ... of its run.
-// out[o, r, i] = finish(x[o, r, i] - max_r x, sum_r e^(x[o, r, i] - max_r x)); with the maximum gone nothing overflows.
+// Softmax along the middle axis, or its logarithm: thread t makes lines t, t + GROUP, ... of its
+// run.
+// out[o, r, i] = finish(x[o, r, i] - max_r x, sum_r e^(x[o, r, i] - max_r x)); with the maximum
+// gone nothing overflows.
 // Consts: GROUP (threads per workgroup).   Functions: finish(shifted: Real, total: Real) -> Real.
 struct Params { count: u32, per_thread: u32, groups_x: u32, size: u32, inner: u32 }
 @group(0) @binding(0) var<uniform> params: Params;

@@ -1,9 +1,12 @@
-// One pass of a sort: merges neighbouring sorted runs a and b of `width` items into runs twice as long. Thread t makes
-// chunks t, t + GROUP, ... of its share: `chunk` neighbouring places of the result. A binary search along the diagonal
-// (i + j = places before the chunk) finds where in a and b the chunk begins; on equal keys a comes first.
+// One pass of a sort: merges neighbouring sorted runs a and b of `width` items into runs twice as
+// long. Thread t makes chunks t, t + GROUP, ... of its share: `chunk` neighbouring places of the
+// result. A binary search along the diagonal (i + j = places before the chunk) finds where in a and
+// b the chunk begins; on equal keys a comes first.
 // out[row, place in order] = finish(item).
 // Consts: GROUP (threads per workgroup).   Types: Out.   Functions: finish(item: vec2u) -> Out.
-struct Params { count: u32, per_thread: u32, groups_x: u32, n: u32, chunks: u32, chunk: u32, width: u32 }
+struct Params {
+  count: u32, per_thread: u32, groups_x: u32, n: u32, chunks: u32, chunk: u32, width: u32,
+}
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> items: array<vec2u>;    // [rows, n], (key, place)
 @group(0) @binding(2) var<storage, read_write> out: array<Out>;  // [rows, n]
@@ -27,24 +30,30 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) threa
     var high = min(before, b_start - a_start);
     while (low < high) {
       let middle = (low + high) / 2u;
-      let isIn = items[i_row + a_start + middle].x <= items[i_row + b_start + before - middle - 1u].x;
-      low = select(low, middle + 1u, isIn);
-      high = select(middle, high, isIn);
+      let from_a = items[i_row + a_start + middle];
+      let from_b = items[i_row + b_start + before - middle - 1u];
+      let is_in = from_a.x <= from_b.x;
+      low = select(low, middle + 1u, is_in);
+      high = select(middle, high, is_in);
     }
-    var i = a_start + low;
-    var j = b_start + before - low;
     let last = min(start + params.chunk, b_end);
-    // Places past the end of a run are read from inside the row, and not used.
-    var a = items[i_row + min(i, params.n - 1u)];
-    var b = items[i_row + min(j, params.n - 1u)];
-    for (var place = start; place < last; place++) {
-      let isA = j >= b_end || (i < b_start && a.x <= b.x);
-      out[i_row + place] = finish(select(b, a, isA));
-      i += select(0u, 1u, isA);
-      j += select(1u, 0u, isA);
-      let next = items[i_row + min(select(j, i, isA), params.n - 1u)];
-      a = select(a, next, isA);
-      b = select(next, b, isA);
+    // Flat from here on. Places past the end of a run are read from inside the row, and not used.
+    let i_last = i_row + params.n - 1u;
+    let i_a_end = i_row + b_start;
+    let i_b_end = i_row + b_end;
+    var i = i_row + a_start + low;
+    var j = i_row + b_start + before - low;
+    var a = items[min(i, i_last)];
+    var b = items[min(j, i_last)];
+    for (var i_out = i_row + start; i_out < i_row + last; i_out++) {
+      let is_a = (j >= i_b_end) | ((i < i_a_end) & (a.x <= b.x));
+      out[i_out] = finish(select(b, a, is_a));
+      let step = u32(is_a);
+      i += step;
+      j += 1u - step;
+      let next = items[min(select(j, i, is_a), i_last)];
+      a = select(a, next, is_a);
+      b = select(next, b, is_a);
     }
   }
 }

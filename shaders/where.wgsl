@@ -13,6 +13,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) threa
   let first = (group.x + group.y * params.groups_x) * run;
   let end = min(params.count, first + run);
   for (var i = first + thread.x; i < end; i += GROUP) {
-    out[i] = select(b[i], a[i], mask[i] != vec4<Real>(0));
+    // Not mask != 0, which is false for NaN in some compilers: a NaN in the mask is not 0.
+    out[i] = select(a[i], b[i], mask[i] == vec4<Real>(0));
   }
 }

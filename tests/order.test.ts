@@ -38,6 +38,12 @@ describe.each(devices)('on the $name', ({ open }) => {
     expect([...(await read(argsort(x)))]).toEqual([3, 0, 2, 1, 4]);
   });
 
+  test('NaN is the largest number whatever its sign bit', async () => {
+    const values = new Float32Array(new Uint32Array([0x3f800000, 0xffc00000, 0x7fc00000, 0xff800000]).buffer);
+    const x = tensor(device, values, [4]);
+    expect([...(await read(argsort(x, { descending: true })))]).toEqual([1, 2, 0, 3]);
+  });
+
   test('rank is the place in descending order', async () => {
     expect([...(await read(rank(row([3, 9, 5]))))]).toEqual([2, 0, 1]);
   });
@@ -92,6 +98,13 @@ describe('long rows on the GPU', () => {
     const order = (device: Device) => argsort(tensor(device, values, [3, n]), { descending: true });
     const [actual] = await gpu.read([order(gpu)]);
     expect(actual).toEqual(Float32Array.from(dataOf(order(new CpuDevice()))));
+  });
+
+  test('argmax finds the maximum in every part of a line', async () => {
+    const places = [0, 74, 75, 149, 150, 224, 225, 299];
+    const x = places.flatMap((place) => Array.from({ length: 300 }, (_, i) => (i === place ? 2 : i % 2)));
+    const [actual] = await gpu.read([argmax(tensor(gpu, x, [places.length, 300]), 1)]);
+    expect([...actual]).toEqual(places);
   });
 
   test('the slope of sort returns to where each element came from', async () => {

@@ -1,3 +1,4 @@
+// How vitest runs: every file in a process of its own.
 import { defineConfig } from 'vitest/config';
 
 // dawn.node crashes in worker threads, so every file gets a forked process.

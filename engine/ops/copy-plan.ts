@@ -42,8 +42,8 @@ export function copyDispatch(
   adapter: AdapterProfile,
 ): Dispatch {
   const flat = collapse(box, from, to);
-  const lead = MAX_RANK - flat.box.length;
-  if (lead < 0) {
+  const rank = flat.box.length;
+  if (rank > MAX_RANK) {
     throw new ShapeError(
       `copy: ${formatShape(box)} has more than ${MAX_RANK} axes that do not merge; reshape first`,
     );
@@ -51,11 +51,18 @@ export function copyDispatch(
   const { prelude, params, workgroups } = spanOf(sizeOf(box), adapter);
   const fields: Record<string, number> = { ...params, x_start: from.start, out_start: to.start };
   for (let axis = 0; axis < MAX_RANK; axis++) {
-    if (axis > 0) fields[`n${axis}`] = flat.box[axis - lead] ?? 1;
-    fields[`x${axis}`] = flat.from[axis - lead] ?? 0;
-    fields[`out${axis}`] = flat.to[axis - lead] ?? 0;
+    if (axis > 0) fields[`n${axis}`] = flat.box[axis] ?? 1;
+    fields[`x${axis}`] = flat.from[axis] ?? 0;
+    fields[`out${axis}`] = flat.to[axis] ?? 0;
   }
-  return { shader: 'copy_strided', prelude, params: fields, operands: [operand, 'output'], workgroups };
+  const consts = `${prelude}const RANK = ${Math.max(1, rank)};\n`;
+  return {
+    shader: 'copy_strided',
+    prelude: consts,
+    params: fields,
+    operands: [operand, 'output'],
+    workgroups,
+  };
 }
 
 /** The same copy on the CPU. */

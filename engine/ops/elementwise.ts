@@ -8,6 +8,16 @@ import { spanOf } from './span.ts';
 
 type NoAttrs = Record<string, never>;
 
+/** `Vec`, and `is_nan` by bits: compilers may take `x != x` for false. */
+function vectorOf(lanes: 1 | 4): string {
+  const of = (scalar: string) => (lanes === 4 ? `vec4<${scalar}>` : scalar);
+  return `alias Vec = ${of('Real')};
+fn is_nan(x: Vec) -> ${of('bool')} {
+  return (bitcast<${of('u32')}>(x) & ${of('u32')}(0x7fffffffu)) > ${of('u32')}(0x7f800000u);
+}
+`;
+}
+
 interface UnaryDefinition {
   readonly name: string;
   readonly reference: (x: number) => number;
@@ -27,7 +37,7 @@ export function unaryOp({ name, reference, wgsl, vjp, range }: UnaryDefinition):
     },
     kernel({ output, adapter }) {
       const span = spanOf(Math.ceil(sizeOf(output) / 4), adapter);
-      const apply = `alias Vec = vec4<Real>;\nfn apply(x: Vec) -> Vec { ${wgsl} }\n`;
+      const apply = `${vectorOf(4)}fn apply(x: Vec) -> Vec { ${wgsl} }\n`;
       const prelude = span.prelude + apply;
       const { params, workgroups } = span;
       return {
@@ -108,9 +118,15 @@ export function binaryOp({
 
 const BOX_RANK = 4;
 
+interface BroadcastBox {
+  readonly n: number[];
+  readonly a: number[];
+  readonly b: number[];
+}
+
 /** Output box with the strides of both operands, neighbours merged where both walk on evenly. Innermost axis last. */
-function collapse(name: string, a: Shape, b: Shape, output: Shape) {
-  const box = { n: [] as number[], a: [] as number[], b: [] as number[] };
+function collapse(name: string, a: Shape, b: Shape, output: Shape): BroadcastBox {
+  const box: BroadcastBox = { n: [], a: [], b: [] };
   const aStrides = broadcastStrides(a, output);
   const bStrides = broadcastStrides(b, output);
   output.forEach((n, axis) => {
@@ -131,12 +147,20 @@ function collapse(name: string, a: Shape, b: Shape, output: Shape) {
       `${name}: ${formatShape(a)} with ${formatShape(b)} needs more than ${BOX_RANK} axes; expand one of them first`,
     );
   }
-  while (box.n.length < BOX_RANK) {
-    box.n.unshift(1);
-    box.a.unshift(0);
-    box.b.unshift(0);
-  }
   return box;
+}
+
+/** Strides of an operand by the kernels' names. Axes are counted from the innermost, 3; the outermost stands apart. */
+function strideFields(name: 'a' | 'b', strides: readonly number[]): Record<string, number> {
+  const inner = strides.toReversed();
+  const outermost = inner.length - 1;
+  const at = (axis: number) => (3 - axis < outermost ? inner[3 - axis] : 0);
+  return {
+    [`${name}_outer`]: inner[outermost] ?? 0,
+    [`${name}3`]: at(3),
+    [`${name}2`]: at(2),
+    [`${name}1`]: at(1),
+  };
 }
 
 function planBinary(
@@ -145,40 +169,35 @@ function planBinary(
   { inputs: [a, b], output, adapter }: KernelRequest<NoAttrs>,
 ): KernelPlan {
   const operands = [{ input: 0 }, { input: 1 }, 'output'] as const;
-  const apply = (vec: string) => `alias Vec = ${vec};\nfn apply(a: Vec, b: Vec) -> Vec { ${wgsl} }\n`;
+  const apply = (lanes: 1 | 4) => `${vectorOf(lanes)}fn apply(a: Vec, b: Vec) -> Vec { ${wgsl} }\n`;
   const count = sizeOf(output);
   if (isSameShape(a, b)) {
     const { prelude, params, workgroups } = spanOf(Math.ceil(count / 4), adapter);
-    return {
-      steps: [{ shader: 'binary', prelude: prelude + apply('vec4<Real>'), params, operands, workgroups }],
-    };
+    return { steps: [{ shader: 'binary', prelude: prelude + apply(4), params, operands, workgroups }] };
   }
   const box = collapse(name, a, b, output);
-  const inner = BOX_RANK - 1;
-  if (box.n[inner] % 4 !== 0 || box.a[inner] > 1 || box.b[inner] > 1) {
-    const { prelude, params, workgroups } = spanOf(count, adapter);
-    const fields: Record<string, number> = { ...params };
-    for (let axis = 0; axis < BOX_RANK; axis++) {
-      if (axis > 0) fields[`n${axis}`] = box.n[axis];
-      fields[`a${axis}`] = box.a[axis];
-      fields[`b${axis}`] = box.b[axis];
-    }
-    const program = prelude + apply('Real');
-    return {
-      steps: [{ shader: 'binary_broadcast', prelude: program, params: fields, operands, workgroups }],
-    };
-  }
-  const { prelude, params, workgroups } = spanOf(count / 4, adapter);
-  const aRepeats = box.a[inner] === 0;
-  const bRepeats = box.b[inner] === 0;
-  const fields: Record<string, number> = { ...params, n1: box.n[1], n2: box.n[2], n3: box.n[3] / 4 };
-  for (let axis = 0; axis < inner; axis++) {
-    fields[`a${axis}`] = aRepeats ? box.a[axis] : box.a[axis] / 4;
-    fields[`b${axis}`] = bRepeats ? box.b[axis] : box.b[axis] / 4;
-  }
-  const consts = `const A_REPEATS = ${aRepeats};\nconst B_REPEATS = ${bRepeats};\n`;
-  const program = prelude + consts + apply('vec4<Real>');
-  return {
-    steps: [{ shader: 'binary_broadcast_vec4', prelude: program, params: fields, operands, workgroups }],
+  const rank = Math.max(1, box.n.length);
+  const last = rank - 1;
+  const [n = 1, aInner = 0, bInner = 0] = [box.n[last], box.a[last], box.b[last]];
+  const isVector = n % 4 === 0 && aInner <= 1 && bInner <= 1;
+  const lanes = isVector ? 4 : 1;
+  // In vec4 an operand that runs along the innermost axis counts its rows in vec4; one that repeats, in elements.
+  const strides = (own: readonly number[], inner: number): number[] => {
+    if (!isVector) return [...own];
+    const rows = own.slice(0, last).map((stride) => (inner === 1 ? stride / 4 : stride));
+    return rank === 1 ? [0] : [...rows, 0];
   };
+  const { prelude, params, workgroups } = spanOf(count / lanes, adapter);
+  const fields = {
+    ...params,
+    n1: box.n[rank - 3] ?? 1,
+    n2: box.n[rank - 2] ?? 1,
+    n3: n / lanes,
+    ...strideFields('a', strides(box.a, aInner)),
+    ...strideFields('b', strides(box.b, bInner)),
+  };
+  const repeats = `const A_REPEATS = ${aInner === 0};\nconst B_REPEATS = ${bInner === 0};\n`;
+  const consts = `${prelude}const RANK = ${rank};\n${isVector ? repeats : ''}`;
+  const shader = isVector ? 'binary_broadcast_vec4' : 'binary_broadcast';
+  return { steps: [{ shader, prelude: consts + apply(lanes), params: fields, operands, workgroups }] };
 }

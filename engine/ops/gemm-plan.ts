@@ -2,6 +2,7 @@
 import type { ShaderName } from '../../shaders/catalogue.ts';
 import type { AdapterProfile, KernelPlan } from '../dispatch.ts';
 import { type GemmVariant, planGemm } from './gemm-variants.ts';
+import { spanOf } from './span.ts';
 
 /** Sizes of a batched product C[z] = A[z] B[z] and the strides of A and B in elements. C [batch, M, N] is contiguous. */
 export interface MatmulGeometry {
@@ -77,6 +78,7 @@ export function planConv2d(
   adapter: AdapterProfile,
   variant?: GemmVariant,
 ): KernelPlan {
+  if (direction === 'input' && isCheaperByTaps(g)) return planInputByTaps(g, adapter, variant);
   const { operandsShader, rows, columns, terms } = convAsProduct(direction, g);
   return planGemm(
     {
@@ -106,6 +108,75 @@ export function planConv2d(
     adapter,
     variant,
   );
+}
+
+/** Elements of the buffer that holds one value per output pixel, input channel and tap. */
+const tapCount = (g: ConvGeometry): number => g.N * g.C * g.kernel[0] * g.kernel[1] * g.OH * g.OW;
+
+/** 128 MiB: the smallest binding limit of the adapters we know of. */
+const MAX_TAPS = 2 ** 25;
+/** Fewer rows cannot share the loading of columns. */
+const FEW_CHANNELS = 4;
+
+/**
+ * Whether the input gradient is better taken in two steps: with a stride most taps of a pixel fall between output
+ * pixels, and the direct product would multiply by those zeros.
+ */
+function isCheaperByTaps(g: ConvGeometry): boolean {
+  const isSparse = g.stride[0] * g.stride[1] > 1 || g.C < FEW_CHANNELS;
+  return isSparse && g.groups === 1 && tapCount(g) <= MAX_TAPS;
+}
+
+/** taps[n] = w^T dy[n], a product over output channels alone; then each pixel gathers its taps. Inputs: dy, w. */
+function planInputByTaps(g: ConvGeometry, adapter: AdapterProfile, variant?: GemmVariant): KernelPlan {
+  const taps = g.C * g.kernel[0] * g.kernel[1];
+  const pixels = g.OH * g.OW;
+  const product = planGemm(
+    {
+      operandsShader: 'operands_matmul',
+      operands: [{ input: 1 }, { input: 0 }],
+      batches: g.N,
+      rows: taps,
+      columns: pixels,
+      terms: g.O,
+      params: {
+        a_batch_stride: 0,
+        a_row_stride: 1,
+        a_term_stride: taps,
+        b_batch_stride: g.O * pixels,
+        b_term_stride: pixels,
+        b_column_stride: 1,
+        out_row_stride: pixels,
+        out_column_stride: 1,
+      },
+      targetTemp: 0,
+    },
+    adapter,
+    variant,
+  );
+  const { prelude, params, workgroups } = spanOf(g.N * g.C * g.H * g.W, adapter);
+  const gather = {
+    shader: 'col2im' as const,
+    prelude,
+    params: {
+      ...params,
+      height: g.H,
+      width: g.W,
+      out_height: g.OH,
+      out_width: g.OW,
+      kernel_h: g.kernel[0],
+      kernel_w: g.kernel[1],
+      stride_y: g.stride[0],
+      stride_x: g.stride[1],
+      padding_y: g.padding[0],
+      padding_x: g.padding[1],
+      dilation_y: g.dilation[0],
+      dilation_x: g.dilation[1],
+    },
+    operands: [{ temp: 0 }, 'output'] as const,
+    workgroups,
+  };
+  return { steps: [...product.steps, gather], temps: [tapCount(g), ...(product.temps ?? [])] };
 }
 
 interface ProductSizes {

@@ -21,6 +21,8 @@ export interface Product {
   readonly columns: number;
   readonly terms: number;
   readonly params: Readonly<Record<string, number>>;
+  /** Temporary buffer that takes the result instead of the output; partial sums then use the next one. */
+  readonly targetTemp?: number;
 }
 
 /** What a variant decides: its program, the block of outputs per workgroup, and the parts into which k is split. */
@@ -50,8 +52,11 @@ export function planGemm(
   variant = chooseVariant(product, adapter),
 ): KernelPlan {
   const outSize = product.batches * product.rows * product.columns;
+  const { targetTemp } = product;
+  const target: Operand = targetTemp === undefined ? 'output' : { temp: targetTemp };
+  const partialSums: Operand = { temp: targetTemp === undefined ? 0 : targetTemp + 1 };
   if (outSize === 0) return { steps: [] };
-  if (product.terms === 0) return { steps: [{ clear: 'output' }] };
+  if (product.terms === 0) return { steps: [{ clear: target }] };
   const launch = launchers[variant](product, adapter);
   const isSplit = launch.splits > 1;
   const multiply: Dispatch = {
@@ -69,7 +74,7 @@ export function planGemm(
       out_size: outSize,
       ...product.params,
     },
-    operands: [...product.operands, isSplit ? { temp: 0 } : 'output'],
+    operands: [...product.operands, isSplit ? partialSums : target],
     workgroups: foldWorkgroups(launch.workgroupCount, adapter),
   };
   if (!isSplit) return { steps: [multiply] };
@@ -77,7 +82,7 @@ export function planGemm(
     shader: 'gemm_reduce_splits',
     prelude: `const GROUP = ${THREADS}u;\n`,
     params: { out_size: outSize, splits: launch.splits },
-    operands: [{ temp: 0 }, 'output'],
+    operands: [partialSums, target],
     workgroups: foldWorkgroups(Math.ceil(outSize / THREADS), adapter),
   };
   return { steps: [multiply, reduce], temps: [launch.splits * outSize] };

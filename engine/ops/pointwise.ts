@@ -43,7 +43,7 @@ export const log1p = (x: Tensor): Tensor => apply(log1pOp, [x], none);
 export const stepOp = unaryOp({
   name: 'step',
   reference: (x) => (Number.isNaN(x) ? x : x > 0 ? 1 : 0),
-  wgsl: 'return select(select(Vec(0), Vec(1), x > Vec(0)), x, x != x);',
+  wgsl: 'return select(select(Vec(0), Vec(1), x > Vec(0)), x, is_nan(x));',
   vjp: null, // constant on both sides of 0
 });
 
@@ -74,7 +74,7 @@ export const negativePart = (x: Tensor): Tensor => apply(negativePartOp, [x], no
 export const notNegativeOp = unaryOp({
   name: 'notNegative',
   reference: (x) => (Number.isNaN(x) ? x : x >= 0 ? 1 : 0),
-  wgsl: 'return select(select(Vec(0), Vec(1), x >= Vec(0)), x, x != x);',
+  wgsl: 'return select(select(Vec(0), Vec(1), x >= Vec(0)), x, is_nan(x));',
   vjp: null, // constant on both sides of 0
 });
 
@@ -84,7 +84,7 @@ export const notNegative = (x: Tensor): Tensor => apply(notNegativeOp, [x], none
 export const signOp = unaryOp({
   name: 'sign',
   reference: (x) => (x > 0 ? 1 : x < 0 ? -1 : x),
-  wgsl: 'return select(sign(x), x, x != x);',
+  wgsl: 'return select(sign(x), x, is_nan(x));',
   vjp: null, // constant on both sides of 0
 });
 
@@ -134,7 +134,7 @@ export const floor = (x: Tensor): Tensor => apply(floorOp, [x], none);
 export const maximumOp = binaryOp({
   name: 'maximum',
   reference: (a, b) => (Number.isNaN(a) || a >= b ? a : b),
-  wgsl: 'return select(b, a, (a >= b) | (a != a));',
+  wgsl: 'return select(b, a, (a >= b) | is_nan(a));',
   vjp: [
     (g, [a, b]) => sumTo(mul(g, notNegative(sub(a, b))), a.shape),
     (g, [a, b]) => sumTo(mul(g, step(sub(b, a))), b.shape),

@@ -1,9 +1,9 @@
 // A small configurable classifier: strided convolutions with ReLU, then fully connected layers.
 import { UsageError } from '../../engine/errors.ts';
+import type { Tensor } from '../../engine/tensor.ts';
 import { BatchNorm2d } from '../batch-norm.ts';
 import { Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU } from '../layers.ts';
 import { type Init, Module, Sequential } from '../module.ts';
-import type { Tensor } from '../../engine/tensor.ts';
 
 /** One convolution with its ReLU, and max-pooling behind it where asked. */
 export interface ConvBlock {
@@ -60,7 +60,7 @@ export class SmallCnn extends Module {
       size = next;
     }
     if (dropout > 0) classifier.push(new Dropout(init, dropout));
-    classifier.push(new Linear(init, size, classCount));
+    classifier.push(new Linear(init, size, classCount, { gain: 1 }));
     this.features = new Sequential(...features);
     this.classifier = new Sequential(new Flatten(), ...classifier);
   }
