@@ -6,6 +6,7 @@ import { reshape } from '../engine/ops/broadcast.ts';
 import { concat } from '../engine/ops/layout.ts';
 import { scope } from '../engine/scope.ts';
 import { type Device, release, type Tensor } from '../engine/tensor.ts';
+import { Dropout } from '../nn/layers.ts';
 import type { Module } from '../nn/module.ts';
 import { clipByGlobalNorm, type Optimizer } from '../nn/optim.ts';
 import { learningRateAt, type Schedule } from '../nn/schedule.ts';
@@ -92,6 +93,12 @@ export const startPosition: TrainingPosition = { epoch: 0, batch: 0, step: 0, be
 // Losses are read in groups: each read waits for the device, and a NaN is still found within a few steps.
 const STEPS_PER_READ = 8;
 
+/** Lets the event loop see a Ctrl-C between two steps. */
+const turn = (): Promise<void> =>
+  new Promise((resolve) => {
+    setTimeout(resolve);
+  });
+
 /** Steps in one epoch of `options` over `count` images; the last, smaller batch counts. */
 export const stepsPerEpoch = (count: number, batchSize: number): number => Math.ceil(count / batchSize);
 
@@ -127,6 +134,7 @@ function trainStep(
   stepCount: number,
 ): Tensor {
   const { device, optimizer, options } = job;
+  for (const [, module] of job.model.namedModules()) if (module instanceof Dropout) module.atStep(step);
   return scope(device, () => {
     const progress = step / stepsPerEpoch(job.train.count, options.batchSize);
     const P = options.isnet ? heatmapWeightAt(options.isnet.P, epoch, progress) : 0;
@@ -228,6 +236,7 @@ export async function train(job: TrainJob): Promise<TrainOutcome> {
       images += indices.length;
       step++;
       batch++;
+      if (signal) await turn();
       if (pending.length >= STEPS_PER_READ || signal?.aborted) await drain();
       if (signal?.aborted) return { position: { epoch, batch, step, bestLoss }, isInterrupted: true };
     }

@@ -143,6 +143,9 @@ export class AdaptiveAvgPool2d extends Layer {
   }
 }
 
+// Calls of one dropout layer within a step draw from different counters.
+const DRAWS_PER_STEP = 16;
+
 /** In training sets a share `p` of the inputs to 0 and scales the others by 1 / (1 - p); else the identity. */
 export class Dropout extends Layer {
   readonly p: number;
@@ -160,5 +163,10 @@ export class Dropout extends Layer {
     // Random counters travel as whole numbers in f32, which holds them up to 2^24.
     const key = tensor(x.device, [this.#seed, this.#counter++ % 2 ** 24], [2]);
     return mul(x, dropoutMask(key, x.shape, this.p));
+  }
+
+  /** What the layer draws next depends on the step alone, so that a resumed run draws what it would have drawn. */
+  atStep(step: number): void {
+    this.#counter = step * DRAWS_PER_STEP;
   }
 }

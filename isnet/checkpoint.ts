@@ -1,0 +1,151 @@
+// Models and training states on disk (Node only). A weights file says how to build its model, so that it is all one needs.
+import { tensor } from '../engine/create.ts';
+import { CheckpointError } from '../engine/errors.ts';
+import { formatShape, isSameShape } from '../engine/shape.ts';
+import type { Device, Tensor } from '../engine/tensor.ts';
+import type { Module } from '../nn/module.ts';
+import type { Optimizer } from '../nn/optim.ts';
+import type { SafetensorsTensor } from '../nn/safetensors.ts';
+import { loadStateDict, readTensors } from '../nn/state-dict.ts';
+import { readWeightsFile, writeWeightsFile } from '../nn/weights-file.ts';
+import { type DataConfig, type ModelConfig, parseDataConfig, parseModelConfig } from './config.ts';
+import { createModel, type ModelInput } from './from-config.ts';
+import type { RelevanceRange } from './range.ts';
+import type { TrainingPosition } from './train.ts';
+
+/** What a weights file says about its model. */
+export interface ModelCard {
+  /** How it was trained. */
+  readonly method: 'classifier' | 'isnet';
+  readonly model: ModelConfig;
+  readonly input: ModelInput;
+  /** Values of the images it expects. */
+  readonly inputRange: readonly [number, number];
+  /** The data it was trained on; with the seed it gives the same test images again. */
+  readonly data: DataConfig;
+  readonly seed: number;
+}
+
+/** Writes parameters and buffers as safetensors under torchvision's names, with the card as metadata. */
+export async function saveModel(path: string, model: Module, card: ModelCard): Promise<void> {
+  const metadata = Object.fromEntries(
+    Object.entries(card).map(([key, value]) => [key, JSON.stringify(value)]),
+  );
+  await writeWeightsFile(path, await readTensors(model.stateDict()), metadata);
+}
+
+/** Builds the model of a weights file. Throws CheckpointError, naming the path, if the file is damaged or not one of ours. */
+export async function loadModel(device: Device, path: string): Promise<{ model: Module; card: ModelCard }> {
+  const where = `load '${path}'`;
+  const { tensors, metadata } = await readWeightsFile(path);
+  const card = parseCard(where, metadata);
+  const model = createModel(device, card.model, card.input, card.seed);
+  loadStateDict(model, tensors, { where });
+  return { model: model.eval(), card };
+}
+
+/** Overwrites a model with the weights of a file. Throws CheckpointError if they do not fit. */
+export async function loadWeights(path: string, model: Module): Promise<void> {
+  const { tensors } = await readWeightsFile(path);
+  loadStateDict(model, tensors, { where: `load '${path}'` });
+}
+
+function parseCard(where: string, metadata: Readonly<Record<string, string>>): ModelCard {
+  if (metadata.model === undefined || metadata.input === undefined) {
+    throw new CheckpointError(
+      `${where}: the file does not say which model it is of; use one that isnet train wrote`,
+    );
+  }
+  try {
+    return {
+      method: JSON.parse(metadata.method),
+      model: parseModelConfig(JSON.parse(metadata.model)),
+      input: JSON.parse(metadata.input),
+      inputRange: JSON.parse(metadata.inputRange),
+      data: parseDataConfig(JSON.parse(metadata.data)),
+      seed: JSON.parse(metadata.seed),
+    };
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new CheckpointError(
+      `${where}: its metadata is damaged (${reason}); use a file that isnet train wrote`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+/** Where a run of several models stands: all that a resume needs besides the configuration and the finished models. */
+export interface TrainingState {
+  /** The model in training, by its role in the run. */
+  readonly role: string;
+  readonly position: TrainingPosition;
+  /** C1 and C2 once they are known. */
+  readonly range: RelevanceRange | null;
+  /** Time spent so far, in seconds. */
+  readonly seconds: number;
+}
+
+/** A saved state with its numbers. */
+export interface SavedState extends TrainingState {
+  readonly model: ReadonlyMap<string, SafetensorsTensor>;
+  readonly optimizer: ReadonlyMap<string, SafetensorsTensor>;
+  readonly optimizerSteps: number;
+}
+
+/**
+ * Writes weights, optimiser state and position in one file: one rename replaces all three, so they always belong to the
+ * same step, whenever the process is killed.
+ */
+export async function saveState(
+  path: string,
+  model: Module,
+  optimizer: Optimizer,
+  state: TrainingState,
+): Promise<void> {
+  const weights = await readTensors(model.stateDict());
+  const slots = await readTensors(optimizer.state());
+  const tensors = [
+    ...weights.map(([name, t]) => [`model/${name}`, t] as const),
+    ...slots.map(([name, t]) => [`optimizer/${name}`, t] as const),
+  ];
+  const { role, position, range, seconds } = state;
+  await writeWeightsFile(path, tensors, {
+    state: JSON.stringify({ role, position, range, seconds, optimizerSteps: optimizer.stepCount }),
+  });
+}
+
+/** Reads what `saveState` wrote. Throws CheckpointError if the file is missing or damaged. */
+export async function loadState(path: string): Promise<SavedState> {
+  const { tensors, metadata } = await readWeightsFile(path);
+  if (metadata.state === undefined) {
+    throw new CheckpointError(
+      `load '${path}': this is no training state; use the one in the run's state folder`,
+    );
+  }
+  const under = (prefix: string) =>
+    new Map(
+      [...tensors]
+        .filter(([name]) => name.startsWith(prefix))
+        .map(([name, t]) => [name.slice(prefix.length), t]),
+    );
+  return { ...JSON.parse(metadata.state), model: under('model/'), optimizer: under('optimizer/') };
+}
+
+/** Puts a saved state into a fresh model and optimiser. Throws CheckpointError if it belongs to others. */
+export function restoreState(path: string, state: SavedState, model: Module, optimizer: Optimizer): void {
+  const where = `load '${path}'`;
+  loadStateDict(model, state.model, { where });
+  const slots = new Map<string, Tensor>();
+  for (const [key, { shape, data }] of state.optimizer) {
+    const owner = optimizer.parameters.get(key.slice(0, key.lastIndexOf('.')));
+    if (!owner || !isSameShape(owner.shape, shape)) {
+      throw new CheckpointError(
+        `${where}: no parameter fits the optimiser's '${key}' ${formatShape(shape)}; resume with the configuration of that run`,
+      );
+    }
+    slots.set(key, tensor(owner.device, data, shape));
+  }
+  optimizer.loadState(slots, state.optimizerSteps);
+}

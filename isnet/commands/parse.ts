@@ -1,0 +1,54 @@
+// From words on the command line to values. Each parser throws commander's error, which names the option.
+import { InvalidArgumentError } from 'commander';
+import type { HeatmapWeight } from '../weight.ts';
+
+/** `12` */
+export function wholeNumber(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('Use a whole number from 0 up.');
+  return Number(text);
+}
+
+/** `0.002` or `2e-3` */
+export function decimal(text: string): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text);
+  if (!Number.isFinite(value)) throw new InvalidArgumentError('Use a number.');
+  return value;
+}
+
+/** `0,1,2` */
+export function wholeNumbers(text: string): number[] {
+  return text.split(',').map(wholeNumber);
+}
+
+/** `0.7`, `ramp:0.7:3` (from 0 up to 0.7 over three epochs) or `0:0.3,5:0.7` (by first epoch) */
+export function heatmapWeight(text: string): HeatmapWeight {
+  const problem = 'Use a number such as 0.7, a ramp ramp:0.7:3 or values by first epoch 0:0.3,5:0.7.';
+  const parts = text.split(':');
+  const numbers = (words: readonly string[]): number[] => {
+    const values = words.map((word) => (word === '' ? Number.NaN : Number(word)));
+    if (values.some(Number.isNaN)) throw new InvalidArgumentError(problem);
+    return values;
+  };
+  if (parts.length === 1) return numbers(parts)[0];
+  if (parts[0] === 'ramp' && parts.length === 3) {
+    const [to, epochs] = numbers(parts.slice(1));
+    return { to, epochs };
+  }
+  const entries = text.split(',').map((entry) => numbers(entry.split(':')));
+  if (entries.some((entry) => entry.length !== 2)) throw new InvalidArgumentError(problem);
+  return Object.fromEntries(entries);
+}
+
+/** `natural` or `1,25` */
+export function range(text: string): 'natural' | { readonly C1: number; readonly C2: number } {
+  if (text === 'natural') return text;
+  const [C1, C2, ...rest] = text.split(',').map(decimal);
+  if (C2 === undefined || rest.length > 0)
+    throw new InvalidArgumentError('Use natural, or C1 and C2 such as 1,25.');
+  return { C1, C2 };
+}
+
+/** Wraps a parser that takes one argument: commander passes the previous value too. */
+export function once<T>(parse: (text: string) => T): (text: string, previous: unknown) => T {
+  return (text) => parse(text);
+}

