@@ -14,9 +14,14 @@ const installed = new URL('node_modules/.installed-lock.json', import.meta.url);
 const isCurrent = existsSync(installed) && readFileSync(installed).equals(readFileSync(lock));
 if (!isCurrent) {
   console.log('Installing packages (once) ...');
-  execSync('npm ci --no-audit --no-fund --loglevel=error', {
-    stdio: 'inherit',
-    cwd: new URL('.', import.meta.url),
-  });
+  try {
+    execSync('npm ci --no-audit --no-fund --loglevel=error', {
+      stdio: 'inherit',
+      cwd: new URL('.', import.meta.url),
+    });
+  } catch {
+    console.error('bootstrap: npm ci failed, see its message above; check the network and run the command again');
+    process.exit(1);
+  }
   copyFileSync(lock, installed);
 }

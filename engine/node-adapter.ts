@@ -166,9 +166,9 @@ function hasVulkanDriver(): boolean {
 
 function softwareWarning(description: string): string {
   const hint = description.startsWith('SwiftShader')
-    ? 'install a GPU driver, or mesa-vulkan-drivers >= 25, whose lavapipe is about 6 times faster'
+    ? 'install a GPU driver, or mesa-vulkan-drivers >= 25, whose lavapipe is several times faster'
     : 'install a GPU driver if the machine has a GPU';
-  return `requestNodeAdapter: ${description} computes on the CPU; ${hint}`;
+  return `${description} computes on the CPU; ${hint}`;
 }
 
 function remedy(): string {
