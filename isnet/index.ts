@@ -48,13 +48,34 @@ export type { Shape } from '../engine/shape.ts';
 export { type Device, type MemoryReport, type Op, release, Tensor } from '../engine/tensor.ts';
 // lrp: relevance and pictures of it
 export { type ColorMap, type ColorMapName, colorMaps } from '../lrp/color-maps.ts';
-export { type Composite, epsilonComposite, isnetComposite, type LayerContext } from '../lrp/composite.ts';
+export {
+  type Composite,
+  type CompositeRow,
+  composite,
+  composites,
+  epsilonComposite,
+  isnetComposite,
+  type LayerContext,
+} from '../lrp/composite.ts';
 export { type ExplainOptions, type Explanation, explain, type Target } from '../lrp/explain.ts';
 export { flexRelevance } from '../lrp/flex.ts';
 export { type Heatmap, type HeatmapOptions, renderHeatmap } from '../lrp/heatmap.ts';
 export { grayImage, maskContour, mosaic, type Picture, rgbImage, upscale } from '../lrp/picture.ts';
 export { type RelevanceOptions, relevance } from '../lrp/relevance.ts';
-export { epsilon, type Rule, zB } from '../lrp/rules.ts';
+export type { Rule } from '../lrp/rule.ts';
+export {
+  alphaBeta,
+  epsilon,
+  flat,
+  gamma,
+  gammaGeneralized,
+  lrp0,
+  norm,
+  pass,
+  wSquare,
+  zB,
+  zPlus,
+} from '../lrp/rules.ts';
 // nn: layers, losses, optimisers, weights
 export { BatchNorm2d } from '../nn/batch-norm.ts';
 export { kaimingNormal, kaimingUniform } from '../nn/init.ts';

@@ -22,15 +22,20 @@ export interface AffineCall {
   readonly layer: Layer;
 }
 
+export type BiasPolicy = 'keep' | 'detach' | 'zero';
+
 /** Which ways a loss on relevance is kept from; see spec of the ISNet: it must not be met by moving biases. */
 export interface GradientPolicy {
-  /** Whether the gradient of relevance reaches biases through z. 'detach' is ISNet's, 'keep' is LRP-Flex's. */
-  readonly biasGradient: 'detach' | 'keep';
+  /**
+   * What becomes of biases inside z: `keep` them; keep the number but `detach` it, so that a loss on relevance cannot be
+   * met by moving biases (ISNet's); or take `zero`, so that they get no share.
+   */
+  readonly bias: BiasPolicy;
   /** Whether it reaches activations through the batch statistics of BatchNorm. */
   readonly statisticsGradient: 'detach' | 'keep';
 }
 
-const policed = (t: Tensor, policy: 'detach' | 'keep'): Tensor => (policy === 'detach' ? detach(t) : t);
+const policed = (t: Tensor, policy: BiasPolicy): Tensor => (policy === 'detach' ? detach(t) : t);
 
 /** Parameters without empty entries, as layers take them. */
 function paramsOf({ weight, bias }: AffineParams): Params {
@@ -42,17 +47,18 @@ function plainCall({ layer, input, params }: LayerCall, policy: GradientPolicy):
   const { weight, bias } = params as Params & { bias?: Tensor };
   return {
     x: input,
-    params: { weight, bias: bias ? policed(bias, policy.biasGradient) : null },
+    params: { weight, bias: bias && policy.bias !== 'zero' ? policed(bias, policy.bias) : null },
     apply: (x, folded) => affine.apply(x, paramsOf(folded)),
     layer: affine,
   };
 }
 
 /** Scale and shift of a BatchNorm call under the policy. Statistics are those the forward pass used. */
-function normalization({ layer, params }: LayerCall, { biasGradient, statisticsGradient }: GradientPolicy) {
+function normalization({ layer, params }: LayerCall, policy: GradientPolicy) {
+  const { statisticsGradient } = policy;
   const mean = policed(params.mean, statisticsGradient);
   const variance = policed(params.variance, statisticsGradient);
-  const bias = policed(params.bias, biasGradient);
+  const bias = policed(params.bias, policy.bias);
   return affineOf({ weight: params.weight, bias, mean, variance }, (layer as BatchNorm2d).eps);
 }
 
@@ -64,7 +70,10 @@ function foldedCall(inner: LayerCall, norm: LayerCall, policy: GradientPolicy): 
   const perOutput = reshape(scale, [scale.shape[0], ...weight.shape.slice(1).map(() => 1)]);
   return {
     ...call,
-    params: { weight: mul(weight, perOutput), bias: bias ? add(mul(bias, scale), shift) : shift },
+    params: {
+      weight: mul(weight, perOutput),
+      bias: policy.bias === 'zero' ? null : bias ? add(mul(bias, scale), shift) : shift,
+    },
   };
 }
 
@@ -74,7 +83,7 @@ function diagonalCall(norm: LayerCall, policy: GradientPolicy): AffineCall {
   const perChannel = (t: Tensor): Tensor => reshape(t, [t.shape[0], 1, 1]);
   return {
     x: norm.input,
-    params: { weight: scale, bias: shift },
+    params: { weight: scale, bias: policy.bias === 'zero' ? null : shift },
     apply: (x, { weight, bias }) => {
       const z = mul(x, perChannel(weight));
       return bias ? add(z, perChannel(bias)) : z;

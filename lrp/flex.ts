@@ -9,8 +9,9 @@ import type { Tensor } from '../engine/tensor.ts';
 import { type Step, walk } from '../engine/walk.ts';
 import { affineCallOf, affineInput } from './affine.ts';
 import type { Composite } from './composite.ts';
+import { ForwardPass } from './forward-pass.ts';
 import { mapCount } from './maps.ts';
-import { ForwardPass, type RelevanceOptions } from './relevance.ts';
+import { contextOf, type RelevanceOptions } from './relevance.ts';
 
 /** The step at a ReLU y = max(z, 0):   g_in = g_out y / (y + eps)   instead of g_out [y > 0]. */
 function reluStep(t: Tensor, eps: number): Step {
@@ -23,8 +24,7 @@ function firstLayerStep(t: Tensor, composite: Composite, pass: ForwardPass): Ste
   const z = t.origin?.op.name === 'relu' ? t.origin.inputs[0] : null;
   const input = z && affineInput(z);
   if (!z?.call || !input || pass.hasLayerBefore(input)) return null;
-  const { layer } = z.call;
-  const rule = composite.ruleFor({ name: pass.nameOf(layer), kind: layer.constructor.name, isFirst: true });
+  const rule = composite.ruleFor(contextOf(z, input, pass));
   if (!rule) return null;
   return {
     inputs: [input],
@@ -42,7 +42,7 @@ function firstLayerStep(t: Tensor, composite: Composite, pass: ForwardPass): Ste
  */
 export function flexRelevance({ output, seed, input, composite, model }: RelevanceOptions): Tensor {
   const count = mapCount(seed.shape, output.shape);
-  const pass = new ForwardPass(input, model);
+  const pass = new ForwardPass(input, output, model);
   let isRelevance = false;
   const stepOf = (t: Tensor): Step | null => {
     if (t === input) return null;

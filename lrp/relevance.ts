@@ -5,89 +5,77 @@ import { formatShape } from '../engine/shape.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { type Step, walk } from '../engine/walk.ts';
 import type { Module } from '../nn/module.ts';
-import { affineCallOf, affineInput, isAffine } from './affine.ts';
-import type { Composite } from './composite.ts';
+import { type AffineCall, affineCallOf, affineInput } from './affine.ts';
+import type { Composite, LayerContext } from './composite.ts';
+import { ForwardPass } from './forward-pass.ts';
 import { mapCount } from './maps.ts';
+import type { Rule } from './rule.ts';
 import { structuralRule } from './structure.ts';
 
-/** Answers questions about the recorded forward pass between an input and an output. */
-export class ForwardPass {
-  readonly #x: Tensor;
-  readonly #names: ReadonlyMap<object, string>;
-  readonly #depends = new Map<Tensor, boolean>();
-  readonly #hasLayer = new Map<Tensor, boolean>();
-
-  constructor(x: Tensor, model?: Module) {
-    this.#x = x;
-    this.#names = new Map(model?.namedModules().map(([name, module]) => [module, name]));
-  }
-
-  nameOf(layer: object): string {
-    return this.#names.get(layer) ?? '';
-  }
-
-  /** Whether t was computed from the explained input. */
-  dependsOnInput(t: Tensor): boolean {
-    return this.#search(t, this.#depends, (u) => u === this.#x);
-  }
-
-  /** Whether t was computed from the input through a layer with weights. */
-  hasLayerBefore(t: Tensor): boolean {
-    return this.#search(t, this.#hasLayer, (u) => isAffine(u) && this.dependsOnInput(u));
-  }
-
-  /** Whether `found` holds for t or anything it was made of; remembered, and without recursion. */
-  #search(start: Tensor, memo: Map<Tensor, boolean>, found: (t: Tensor) => boolean): boolean {
-    const stack = [start];
-    for (let t = stack.at(-1); t; t = stack.at(-1)) {
-      const inputs = t.origin?.inputs ?? [];
-      const open = memo.has(t) || found(t) ? undefined : inputs.find((input) => !memo.has(input));
-      if (open) {
-        stack.push(open);
-        continue;
-      }
-      if (!memo.has(t)) memo.set(t, found(t) || inputs.some((input) => memo.get(input)));
-      stack.pop();
-    }
-    return memo.get(start) ?? false;
-  }
+/** A step of the relevance walk, with what reports say about it. */
+export interface RelevanceStep extends Step {
+  /** Dotted name of the layer, '' if there is none or it is not known. */
+  readonly name: string;
+  /** Class of the layer, or name of the op. */
+  readonly kind: string;
+  /** The composite's rule, with the call it applies to; null where the op's structural rule applies. */
+  readonly rule: Rule | null;
+  readonly call: (() => AffineCall) | null;
 }
 
-function layerStep(t: Tensor, composite: Composite, pass: ForwardPass): Step | null {
-  const input = affineInput(t);
-  if (!input || !t.call) return null;
-  const { layer } = t.call;
-  const isFirst = !pass.hasLayerBefore(input);
-  const rule = composite.ruleFor({ name: pass.nameOf(layer), kind: layer.constructor.name, isFirst });
-  if (!rule) return null;
+/** What a composite is asked about the affine call that made t and leads on to `input`. */
+export function contextOf(t: Tensor, input: Tensor, pass: ForwardPass): LayerContext {
+  // A layer with BatchNorm behind it goes by its own name: the norm is folded into it.
+  const inner = input === t.call?.input ? null : t.call?.input.call;
+  const layer = (inner ?? t.call)?.layer ?? {};
   return {
-    inputs: [input],
-    pull(R) {
-      const call = affineCallOf(t, composite);
-      return call && rule.propagate(call, R);
-    },
+    name: pass.nameOf(layer),
+    kind: layer.constructor.name,
+    isFirst: !pass.hasLayerBefore(input),
+    isLast: pass.isLastLayer(t),
   };
 }
 
-function opStep(t: Tensor, composite: Composite, pass: ForwardPass): Step | null {
+function layerStep(t: Tensor, composite: Composite, pass: ForwardPass): RelevanceStep | null {
+  const input = affineInput(t);
+  if (!input) return null;
+  const context = contextOf(t, input, pass);
+  const rule = composite.ruleFor(context);
+  if (!rule) return null;
+  const call = () => affineCallOf(t, composite) as AffineCall;
+  const { name, kind } = context;
+  return { inputs: [input], name, kind, rule, call, pull: (R) => rule.propagate(call(), R) };
+}
+
+function opStep(t: Tensor, composite: Composite, pass: ForwardPass): RelevanceStep | null {
   const { origin } = t;
   if (!origin) return null;
-  const rule = structuralRule(origin.op.name);
+  const name = t.call ? pass.nameOf(t.call.layer) : '';
+  const propagate = structuralRule(origin.op.name);
   return {
     inputs: origin.inputs,
+    name,
+    kind: origin.op.name,
+    rule: null,
+    call: null,
     pull(R, index) {
       // Indices and comparisons carry no signal, here as in autograd.
       if (!vjpOf(origin.op, index)) return null;
-      if (!rule) {
-        const layer = t.call ? `layer '${pass.nameOf(t.call.layer) || t.call.layer.constructor.name}', ` : '';
+      if (!propagate) {
+        const layer = t.call ? `layer '${name || t.call.layer.constructor.name}', ` : '';
         throw new UsageError(
           `lrp: no rule for op '${origin.op.name}' (${layer}output ${formatShape(t.shape)}); explain a tensor before it, or use layers that the composite has rules for`,
         );
       }
       const isVariable = (i: number) => pass.dependsOnInput(origin.inputs[i]);
-      return rule(R, { t, origin, index, eps: composite.eps, isVariable });
+      return propagate(R, { t, origin, index, eps: composite.eps, isVariable });
     },
   };
+}
+
+/** How relevance goes on from a tensor: by the composite's rule for its layer, or by its op's rule; null at leaves. */
+export function relevanceStep(t: Tensor, composite: Composite, pass: ForwardPass): RelevanceStep | null {
+  return layerStep(t, composite, pass) ?? opStep(t, composite, pass);
 }
 
 export interface RelevanceOptions {
@@ -106,17 +94,23 @@ export interface RelevanceOptions {
  * Relevance of the input [K N, ...]: differentiable in the input, all parameters and the seed. Throws UsageError when
  * an op on the way has no rule, and ShapeError when the seed does not fit the output.
  */
-export function relevance({ output, seed, input, composite, model }: RelevanceOptions): Tensor {
+export function relevance(options: RelevanceOptions): Tensor {
+  return relevanceAt(options, [options.input])[0];
+}
+
+/**
+ * Relevance of several tensors of the forward pass in one walk: the input and any recorded tensor between it and the
+ * output, each [K N, ...]. Throws as `relevance` does.
+ */
+export function relevanceAt(options: RelevanceOptions, tensors: readonly Tensor[]): Tensor[] {
+  const { output, seed, input, composite, model } = options;
   mapCount(seed.shape, output.shape);
-  const pass = new ForwardPass(input, model);
-  if (!pass.dependsOnInput(output)) {
-    throw new UsageError(
-      `lrp: the output does not depend on the input; run the forward pass on this very tensor while recording is on`,
-    );
-  }
-  const stepOf = (t: Tensor) =>
-    t === input ? null : (layerStep(t, composite, pass) ?? opStep(t, composite, pass));
-  const found = walk({ output, seed, targets: [input], stepOf }).get(input);
-  if (!found) throw new UsageError('lrp: no relevance reaches the input; check the seed and the composite');
-  return found;
+  const pass = new ForwardPass(input, output, model);
+  const stepOf = (t: Tensor) => (t === input ? null : relevanceStep(t, composite, pass));
+  const found = walk({ output, seed, targets: tensors, stepOf });
+  return tensors.map((t) => {
+    const R = found.get(t);
+    if (!R) throw new UsageError(`lrp: no relevance reaches the ${t}; check the seed and the composite`);
+    return R;
+  });
 }

@@ -160,10 +160,10 @@ describe('the net of formulas has the published numbers', () => {
 });
 
 /** Heatmap loss of a small net for images [2, 1, 8, 8]: a scalar that depends on every parameter and pixel. */
-function netLoss(net: Module, x: Tensor, variant: Variant, biasGradient: 'keep' | 'detach'): Tensor {
+function netLoss(net: Module, x: Tensor, variant: Variant, bias: 'keep' | 'detach'): Tensor {
   const { device } = x;
   const logits = net.forward(x);
-  const composite = isnetComposite({ eps: 0.1, biasGradient, statisticsGradient: 'keep' });
+  const composite = isnetComposite({ eps: 0.1, bias, statisticsGradient: 'keep' });
   const key = tensor(device, [5, 3], [2]);
   const maps = isnetMaps(net, x, logits, { variant, composite }, key);
   const masks = tensor(device, smallMasks(), [2, 1, 8, 8]);

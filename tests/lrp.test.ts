@@ -11,7 +11,8 @@ import { epsilonComposite, isnetComposite } from '../lrp/composite.ts';
 import { explain } from '../lrp/explain.ts';
 import { flexRelevance } from '../lrp/flex.ts';
 import { relevance } from '../lrp/relevance.ts';
-import { epsilon, type Rule, zB } from '../lrp/rules.ts';
+import type { Rule } from '../lrp/rule.ts';
+import { epsilon, zB } from '../lrp/rules.ts';
 import { Conv2d, Linear, ReLU } from '../nn/layers.ts';
 import { Sequential } from '../nn/module.ts';
 import { expectClose } from './close.ts';
@@ -123,7 +124,7 @@ describe('a rule on a layer is the same rule on the unrolled matrix', () => {
         const params = { weight, bias: b };
         const z = layerOf.apply(x, params);
         z.call = { layer: layerOf, input: x, params };
-        const composite = isnetComposite({ inputRule: rules[rule].rule, biasGradient: 'keep' });
+        const composite = isnetComposite({ inputRule: rules[rule].rule, bias: 'keep' });
         return probe(relevance({ output: z, seed, input: x, composite }), layer);
       };
       expect(gradientError({ inputs, loss, step: 1e-6, samplesPerInput: 12 })).toBeLessThan(1e-6);
