@@ -31,9 +31,9 @@ export class ForwardPass {
     return this.#search(t, this.#depends, (u) => u === this.#x);
   }
 
-  /** Whether t was computed from the input through a layer with weights. */
+  /** Whether a layer with weights was executed before t, also where that is before an explained hidden tensor. */
   hasLayerBefore(t: Tensor): boolean {
-    return this.#search(t, this.#hasLayer, (u) => isAffine(u) && this.dependsOnInput(u));
+    return this.#search(t, this.#hasLayer, isAffine);
   }
 
   /** Whether `found` holds for t or anything it was made of; remembered, and without recursion. */

@@ -1,5 +1,6 @@
 // Propagation rules: each is one equation, R_out -> R_in, made of differentiable ops. Nothing here knows about training.
 import { tensor } from '../engine/create.ts';
+import { UsageError } from '../engine/errors.ts';
 import { div, mul, sub } from '../engine/ops/arithmetic.ts';
 import { negativePart, relu, stabilize } from '../engine/ops/pointwise.ts';
 import { sizeOf } from '../engine/shape.ts';
@@ -23,11 +24,17 @@ function pullBack({ x, apply }: AffineCall, params: AffineParams, s: Tensor): Te
   return transpose((input) => apply(input, params), relevanceShape(s, x), s);
 }
 
+function checkEps(where: string, eps: number): void {
+  if (!(eps >= 0)) throw new UsageError(`${where}: eps is ${eps}; use a number from 0 up`);
+}
+
 /**
  * Epsilon rule: shares R among inputs by their part in z; epsilon and bias take their own share.
  *   R_i = x_i sum_o w_oi R_o / (z_o + eps sign z_o)        Bach et al. 2015 (LRP-epsilon), sign(0) = +1
+ * Throws UsageError unless eps is from 0 up.
  */
 export function epsilon(eps = DEFAULT_EPSILON): Rule {
+  checkEps('epsilon', eps);
   return {
     name: 'epsilon',
     options: { eps },
@@ -44,9 +51,13 @@ export function epsilon(eps = DEFAULT_EPSILON): Rule {
  *   z = L(x; w) + b - low (L(1; w+) + b+) - high (L(1; w-) + b-)
  *   R_i = sum_o (x_i w_oi - low w+_oi - high w-_oi) R_o / (z_o + eps sign z_o)
  * Montavon et al. 2017 for the rule; Bassi et al. 2024 for the bias. Unlike the epsilon rule it gives black pixels
- * relevance, so that a dark background can be penalised.
+ * relevance, so that a dark background can be penalised. Throws UsageError unless low < high and eps is from 0 up.
  */
 export function zB({ low = 0, high = 1, eps = DEFAULT_EPSILON } = {}): Rule {
+  checkEps('zB', eps);
+  if (!(low < high)) {
+    throw new UsageError(`zB: low is ${low} and high ${high}; give the least and the largest pixel value`);
+  }
   return {
     name: 'zB',
     options: { low, high, eps },
