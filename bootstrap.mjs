@@ -20,7 +20,9 @@ if (!isCurrent) {
       cwd: new URL('.', import.meta.url),
     });
   } catch {
-    console.error('bootstrap: npm ci failed, see its message above; check the network and run the command again');
+    console.error(
+      'bootstrap: npm ci failed, see its message above; check the network and run the command again',
+    );
     process.exit(1);
   }
   copyFileSync(lock, installed);

@@ -1,8 +1,10 @@
 // Models and training states on disk (Node only). A weights file says how to build its model, so that it is all one needs.
+import { z } from 'zod';
 import { tensor } from '../engine/create.ts';
 import { CheckpointError } from '../engine/errors.ts';
 import { formatShape, isSameShape } from '../engine/shape.ts';
 import type { Device, Tensor } from '../engine/tensor.ts';
+import { DEFAULT_EPSILON } from '../lrp/rules.ts';
 import type { Module } from '../nn/module.ts';
 import type { Optimizer } from '../nn/optim.ts';
 import type { SafetensorsTensor } from '../nn/safetensors.ts';
@@ -24,7 +26,23 @@ export interface ModelCard {
   /** The data it was trained on; with the seed it gives the same test images again. */
   readonly data: DataConfig;
   readonly seed: number;
+  /** Stabiliser of the epsilon rule that its heatmaps were trained, or are compared, with. */
+  readonly eps: number;
 }
+
+/** The parts of a card that are no configuration. */
+const cardSchema = z.object({
+  method: z.enum(['classifier', 'isnet']),
+  input: z.object({
+    channels: z.int().positive(),
+    height: z.int().positive(),
+    width: z.int().positive(),
+    classNames: z.array(z.string()).min(1),
+  }),
+  inputRange: z.tuple([z.number(), z.number()]),
+  seed: z.int().nonnegative(),
+  eps: z.number().positive().default(DEFAULT_EPSILON),
+});
 
 /** Writes parameters and buffers as safetensors under torchvision's names, with the card as metadata. */
 export async function saveModel(path: string, model: Module, card: ModelCard): Promise<void> {
@@ -57,23 +75,29 @@ function parseCard(where: string, metadata: Readonly<Record<string, string>>): M
     );
   }
   try {
+    const field = (key: keyof ModelCard): unknown => metadata[key] && JSON.parse(metadata[key]);
+    const [method, input, inputRange] = [field('method'), field('input'), field('inputRange')];
     return {
-      method: JSON.parse(metadata.method),
-      model: parseModelConfig(JSON.parse(metadata.model)),
-      input: JSON.parse(metadata.input),
-      inputRange: JSON.parse(metadata.inputRange),
-      data: parseDataConfig(JSON.parse(metadata.data)),
-      seed: JSON.parse(metadata.seed),
+      ...cardSchema.parse({ method, input, inputRange, seed: field('seed'), eps: field('eps') }),
+      model: parseModelConfig(field('model')),
+      data: parseDataConfig(field('data')),
     };
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CheckpointError(
-      `${where}: its metadata is damaged (${reason}); use a file that isnet train wrote`,
-      {
-        cause,
-      },
-    );
+    throw damaged(where, cause);
   }
+}
+
+function damaged(where: string, cause: unknown): CheckpointError {
+  return new CheckpointError(
+    `${where}: its metadata is damaged (${reasonOf(cause)}); use a file that isnet train wrote`,
+    { cause },
+  );
+}
+
+/** In one line: zod's own message is a page of JSON. */
+function reasonOf(cause: unknown): string {
+  if (cause instanceof z.ZodError) return `${cause.issues[0].path.join('.')}: ${cause.issues[0].message}`;
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 /** Where a run of several models stands: all that a resume needs besides the configuration and the finished models. */
@@ -86,6 +110,21 @@ export interface TrainingState {
   /** Time spent so far, in seconds. */
   readonly seconds: number;
 }
+
+const count = z.int().nonnegative();
+const stateSchema = z.object({
+  role: z.enum(['classifier', 'range-copy', 'isnet']),
+  position: z.object({
+    epoch: count,
+    batch: count,
+    step: count,
+    bestLoss: z.number().nullable(),
+    losses: z.object({ sums: z.array(z.number()), images: count }).nullable(),
+  }),
+  range: z.object({ C1: z.number(), C2: z.number() }).nullable(),
+  seconds: z.number(),
+  optimizerSteps: count,
+});
 
 /** A saved state with its numbers. */
 export interface SavedState extends TrainingState {
@@ -130,7 +169,12 @@ export async function loadState(path: string): Promise<SavedState> {
         .filter(([name]) => name.startsWith(prefix))
         .map(([name, t]) => [name.slice(prefix.length), t]),
     );
-  return { ...JSON.parse(metadata.state), model: under('model/'), optimizer: under('optimizer/') };
+  try {
+    const state = stateSchema.parse(JSON.parse(metadata.state));
+    return { ...state, model: under('model/'), optimizer: under('optimizer/') };
+  } catch (cause) {
+    throw damaged(`load '${path}'`, cause);
+  }
 }
 
 /** Puts a saved state into a fresh model and optimiser. Throws CheckpointError if it belongs to others. */

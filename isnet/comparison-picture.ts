@@ -1,5 +1,6 @@
 // Images with the heatmaps of several models beside them, as one picture and the text that a picture cannot hold.
 import { readAll } from '../engine/create.ts';
+import { TrainingError } from '../engine/errors.ts';
 import { scope } from '../engine/scope.ts';
 import { type Device, release } from '../engine/tensor.ts';
 import type { Composite } from '../lrp/composite.ts';
@@ -8,7 +9,7 @@ import { renderHeatmap } from '../lrp/heatmap.ts';
 import { grayImage, maskContour, type Picture, rgbImage, upscale } from '../lrp/picture.ts';
 import type { Module } from '../nn/module.ts';
 import { uploadBatch } from './batch.ts';
-import type { Dataset } from './data/dataset.ts';
+import { checkDataset, type Dataset } from './data/dataset.ts';
 
 /** A model to explain, and what to call it. */
 export interface NamedModel {
@@ -53,7 +54,10 @@ interface Explained {
   readonly relevance: Float32Array | Float64Array;
 }
 
-/** Explains the images with each model. Every heatmap has its own scale, symmetric around zero. */
+/**
+ * Explains the images with each model. Every heatmap has its own scale, symmetric around zero. Throws DataError for a data
+ * set that is not sound (masks are only drawn), TrainingError for a model whose logits are NaN or infinite.
+ */
 export async function compareModels(
   device: Device,
   models: readonly NamedModel[],
@@ -61,8 +65,9 @@ export async function compareModels(
   options: ComparisonOptions,
 ): Promise<ComparisonRow[]> {
   const { indices, factor = 4, hasContour = true } = options;
+  checkDataset('compareModels', dataset, { hasMasks: false });
   const explained: Explained[] = [];
-  for (const { model } of models) explained.push(await explainImages(device, model, dataset, options));
+  for (const named of models) explained.push(await explainImages(device, named, dataset, options));
   return indices.map((index, i) => {
     const image = upscale(pictureOf(dataset, index), factor);
     const size = dataset.height * dataset.width;
@@ -95,7 +100,7 @@ export async function compareModels(
 
 async function explainImages(
   device: Device,
-  model: Module,
+  { name, model }: NamedModel,
   dataset: Dataset,
   { indices, target, composite }: ComparisonOptions,
 ): Promise<Explained> {
@@ -109,6 +114,12 @@ async function explainImages(
   model.train(wasTraining);
   const [logits, relevance] = await readAll(results);
   for (const t of results) release(t);
+  const strange = logits.findIndex((z) => !Number.isFinite(z));
+  if (strange >= 0) {
+    throw new TrainingError(
+      `compareModels: a logit of the ${name} is ${logits[strange]}; its weights are damaged or its training has diverged, use others`,
+    );
+  }
   return { logits, relevance };
 }
 

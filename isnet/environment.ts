@@ -19,6 +19,8 @@ export interface Environment {
   readonly memoryBytes: number;
   readonly command: readonly string[];
   readonly date: string;
+  /** The same facts for each time that the run was resumed. */
+  readonly resumed?: readonly Environment[];
 }
 
 /** Facts about this process, this machine and the device. */

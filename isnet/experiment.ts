@@ -10,8 +10,8 @@ import { type DataConfig, parseRunConfig, type RunConfig } from './config.ts';
 import { subset } from './data/dataset.ts';
 import { type MarkerBiasBenchmark, markerBiasBenchmark } from './data/marker-bias-benchmark.ts';
 import { loadMnist } from './data/mnist.ts';
-import { describeEnvironment } from './environment.ts';
-import { isnetOptions } from './from-config.ts';
+import { describeEnvironment, type Environment } from './environment.ts';
+import { createModel, inputOf, isnetOptions } from './from-config.ts';
 import { naturalRange, type RelevanceRange } from './range.ts';
 import { evaluateModel, type Metrics, type ModelMetrics, modelTitles } from './report.ts';
 import { clearRunFolder, exists, type RunFolder, RunFolderError, readJson, writeJson } from './run-folder.ts';
@@ -52,10 +52,12 @@ export async function runExperiment(config: RunConfig, options: ExperimentOption
   const data = loadData(config.data, config.seed);
   if (signal?.aborted) return null;
   if (!isResumed) {
+    // A model that cannot be built must be found out before an earlier run is cleared away.
+    createModel(device, config.model, inputOf(data.train), config.seed).dispose();
     await clearRunFolder(folder);
     await writeJson(folder.config, config);
-    await writeJson(folder.environment, describeEnvironment(device));
   }
+  await recordEnvironment(device, folder);
   const { trainCount, validationCount, testCount, dataset, background } = config.data;
   log?.(
     `data: ${dataset} on ${background}, ${trainCount} training, ${validationCount} validation and ${testCount} test images`,
@@ -85,6 +87,14 @@ export async function runExperiment(config: RunConfig, options: ExperimentOption
   };
   await writeJson(folder.metrics, metrics);
   return metrics;
+}
+
+/** The facts of the first start stay on top; a resume, perhaps on another machine, adds its own. */
+async function recordEnvironment(device: Device, { environment: path }: RunFolder): Promise<void> {
+  const now = describeEnvironment(device);
+  if (!(await exists(path))) return writeJson(path, now);
+  const first = (await readJson(path)) as Environment;
+  await writeJson(path, { ...first, resumed: [...(first.resumed ?? []), now] });
 }
 
 async function openState(folder: RunFolder): Promise<SavedState> {
@@ -117,6 +127,11 @@ async function trainAll(
   const { config } = context;
   const stages = stagesOf(config);
   const savedAt = saved ? stages.findIndex(({ role }) => role === saved.role) : -1;
+  if (saved && savedAt < 0) {
+    throw new RunFolderError(
+      `run folder: '${context.folder.state}' is of a model '${saved.role}' that the configuration does not train; restore its config.json`,
+    );
+  }
   let range: RelevanceRange | null = null;
   if (config.isnet.range !== 'natural') range = config.isnet.range;
   else if (saved) range = saved.range;

@@ -1,6 +1,7 @@
 // The library as users import it, in browsers and in Node. What reads or writes files is in node.ts.
 
 // engine: devices, tensors and their life
+export { openBrowserDevice } from '../engine/browser-device.ts';
 export { CpuDevice } from '../engine/cpu-device.ts';
 export { assign, detach, full, read, readAll, readScalar, tensor } from '../engine/create.ts';
 export {
@@ -117,7 +118,7 @@ export { uploadBatch } from './batch.ts';
 export { type ComparisonRow, compareModels, type NamedModel } from './comparison-picture.ts';
 export { type PartialRunConfig, parseRunConfig, type RunConfig } from './config.ts';
 // isnet: data
-export { batches, checkDataset, type Dataset, subset } from './data/dataset.ts';
+export { batches, checkDataset, type Dataset, type EmptyMaskPolicy, subset } from './data/dataset.ts';
 export { type Digits, parseDigits } from './data/idx.ts';
 export { composeMarkerBias, type MarkerBiasOptions } from './data/marker-bias.ts';
 export {
@@ -128,6 +129,7 @@ export {
 export { accuracy, backgroundRelevance, type EvaluateOptions } from './evaluate.ts';
 export { gwrp } from './gwrp.ts';
 export { type HeatmapLoss, type HeatmapLossOptions, heatmapLoss } from './heatmap-loss.ts';
+export type { LossReport, LossSums } from './loss-meter.ts';
 export { type Batch, classifierLosses, type IsnetOptions, isnetLosses, type Losses } from './objective.ts';
 export { completeConfig, quickstartConfig } from './quickstart-config.ts';
 export { naturalRange, type RelevanceRange, rangeOf } from './range.ts';
@@ -135,7 +137,6 @@ export { evaluateModel, type Metrics, type ModelMetrics, metricsTable } from './
 export { type SeedOptions, seedGradient, seedRelevance, type Variant } from './seeds.ts';
 export {
   type EpochReport,
-  type LossReport,
   type StepReport,
   startPosition,
   type TrainingOptions,

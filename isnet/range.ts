@@ -8,7 +8,7 @@ import { scope } from '../engine/scope.ts';
 import { type Device, release } from '../engine/tensor.ts';
 import type { Module } from '../nn/module.ts';
 import { uploadBatch } from './batch.ts';
-import { batches, type Dataset } from './data/dataset.ts';
+import { batches, checkDataset, type Dataset } from './data/dataset.ts';
 import { type IsnetOptions, isnetMaps } from './objective.ts';
 
 export interface RelevanceRange {
@@ -29,10 +29,14 @@ export function rangeOf(totals: readonly number[]): RelevanceRange {
     );
   }
   const C1 = Math.max(mu / 5, mu - 3 * sigma);
+  // Maps that are all the same have sigma = 0, and the loss needs C1 < C2.
   return { C1, C2: Math.max(Math.min(25 * C1, mu + 3 * sigma), C1 * 1.001) };
 }
 
-/** Measures the range on an ordinary classifier that was trained for some epochs (five in the published procedure). */
+/**
+ * Measures the range on an ordinary classifier that was trained for some epochs (five in the published procedure). Throws
+ * DataError for a data set that is not sound, and as `rangeOf` does.
+ */
 export async function naturalRange(
   device: Device,
   model: Module,
@@ -40,6 +44,7 @@ export async function naturalRange(
   options: IsnetOptions,
   { batchSize = 128, seed = 0 } = {},
 ): Promise<RelevanceRange> {
+  checkDataset('naturalRange', dataset, { hasMasks: false });
   const totals: number[] = [];
   const wasTraining = model.isTraining;
   model.eval();

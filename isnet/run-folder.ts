@@ -116,7 +116,10 @@ export async function writeJson(path: string, value: unknown): Promise<void> {
 
 /** Reads JSON. Throws RunFolderError, naming the path, if it is missing or no JSON. */
 export async function readJson(path: string): Promise<unknown> {
-  const text = new TextDecoder().decode(await readFileBytes(path, style));
+  return parseJson(path, new TextDecoder().decode(await readFileBytes(path, style)));
+}
+
+function parseJson(path: string, text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
@@ -151,7 +154,7 @@ async function readLog(folder: RunFolder): Promise<LogLine[]> {
   return text
     .split('\n')
     .filter((line) => line !== '')
-    .map((line) => JSON.parse(line));
+    .map((line) => parseJson(folder.log, line) as LogLine);
 }
 
 const style = { where: 'run folder', error: RunFolderError } as const;

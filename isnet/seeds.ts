@@ -15,10 +15,6 @@ import { perMap } from '../lrp/maps.ts';
 /** `original`: every logit. `selective`: log-odds of the lowest class. `stochastic`: one logit drawn per sample. */
 export type Variant = 'original' | 'selective' | 'stochastic';
 
-/** Maps per sample of a variant. */
-export const mapsPerSample = (variant: Variant, classCount: number): number =>
-  variant === 'original' ? classCount : 1;
-
 /** Gradient of every logit: for map k the one-hot row of class k. [C N, C] */
 export function originalGradient(logits: Tensor): Tensor {
   const [N, C] = logits.shape;
@@ -31,10 +27,15 @@ export function originalGradient(logits: Tensor): Tensor {
  * Gradient of eta_c = log(P_c / (1 - P_c)) for the class c with the lowest logit. [N, C]
  *   d eta_c / d z_c = gamma,   d eta_c / d z_j = -gamma P_j / (1 - P_c)
  * gamma = 1 in exact form; `selectiveEps` > 0 gives the published code's P_c (1 - P_c) (1 / (P_c + e) + 1 / (1 - P_c + e)),
- * which fades where the network is confident.
+ * which fades where the network is confident. Throws UsageError if there is one class: it has no odds.
  */
 export function selectiveGradient(logits: Tensor, selectiveEps = 0): Tensor {
   const [, C] = logits.shape;
+  if (C < 2) {
+    throw new UsageError(
+      `selectiveGradient: the logits have ${C} class and its odds need another; use variant stochastic or original`,
+    );
+  }
   const lowest = oneHot(argmax(neg(logits), 1), C);
   const others = sub(1, lowest);
   // 1 - P_c as the sum of the others: no cancellation when P_c is close to 0 or 1.

@@ -147,6 +147,7 @@ function cardOf({ config, data }: RunContext, role: Role): ModelCard {
     inputRange: [0, 1],
     data: config.data,
     seed: config.seed,
+    eps: config.isnet.eps,
   };
 }
 

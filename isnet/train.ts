@@ -11,7 +11,8 @@ import type { Module } from '../nn/module.ts';
 import { clipByGlobalNorm, type Optimizer } from '../nn/optim.ts';
 import { learningRateAt, type Schedule } from '../nn/schedule.ts';
 import { uploadBatch } from './batch.ts';
-import { batches, type Dataset } from './data/dataset.ts';
+import { batches, checkDataset, type Dataset, type EmptyMaskPolicy } from './data/dataset.ts';
+import { LossMeter, type LossReport, type LossSums } from './loss-meter.ts';
 import { classifierLosses, type IsnetOptions, isnetLosses, type Losses } from './objective.ts';
 import { finalHeatmapWeight, type HeatmapWeight, heatmapWeightAt } from './weight.ts';
 
@@ -27,6 +28,8 @@ export interface TrainingOptions {
   readonly seed: number;
   /** The heatmap loss and its weight P; without it an ordinary classifier is trained. */
   readonly isnet?: IsnetOptions & { readonly P: HeatmapWeight };
+  /** What an empty mask means to the heatmap loss; an error by default. */
+  readonly emptyMasks?: EmptyMaskPolicy;
 }
 
 /** Where a run stands between two steps. With the weights and the optimiser's state it is all that a resume needs. */
@@ -39,13 +42,8 @@ export interface TrainingPosition {
   readonly step: number;
   /** Lowest validation loss so far; null before the first. */
   readonly bestLoss: number | null;
-}
-
-/** Mean losses; `heatmap` is null for an ordinary classifier. */
-export interface LossReport {
-  readonly total: number;
-  readonly classification: number;
-  readonly heatmap: number | null;
+  /** Losses of the batches of that epoch already done; null before the first. */
+  readonly losses: LossSums | null;
 }
 
 export interface StepReport extends LossReport {
@@ -88,7 +86,7 @@ export interface TrainOutcome {
 }
 
 /** The run begins here. */
-export const startPosition: TrainingPosition = { epoch: 0, batch: 0, step: 0, bestLoss: null };
+export const startPosition: TrainingPosition = { epoch: 0, batch: 0, step: 0, bestLoss: null, losses: null };
 
 // Losses are read in groups: each read waits for the device, and a NaN is still found within a few steps.
 const STEPS_PER_READ = 8;
@@ -100,7 +98,7 @@ const turn = (): Promise<void> =>
   });
 
 /** Steps in one epoch of `options` over `count` images; the last, smaller batch counts. */
-export const stepsPerEpoch = (count: number, batchSize: number): number => Math.ceil(count / batchSize);
+const stepsPerEpoch = (count: number, batchSize: number): number => Math.ceil(count / batchSize);
 
 /** Losses of a batch under the options, recorded. */
 function lossesOf(
@@ -148,24 +146,6 @@ function trainStep(
   });
 }
 
-/** Running means of the losses, weighted by images. */
-class LossMeter {
-  #sums = [0, 0, 0];
-  #images = 0;
-  #hasHeatmap = false;
-
-  add(values: ArrayLike<number>, images: number): void {
-    for (let i = 0; i < values.length; i++) this.#sums[i] += values[i] * images;
-    this.#images += images;
-    this.#hasHeatmap ||= values.length > 2;
-  }
-
-  report(): LossReport {
-    const [total, classification, heatmap] = this.#sums.map((sum) => sum / this.#images);
-    return { total, classification, heatmap: this.#hasHeatmap ? heatmap : null };
-  }
-}
-
 function checkFinite(values: ArrayLike<number>, step: number, epoch: number): void {
   const names = ['total', 'classification', 'heatmap'];
   for (const i of [1, 2, 0]) {
@@ -200,22 +180,31 @@ function checkOptions({ epochs, batchSize, learningRate, isnet }: TrainingOption
       `train: epochs ${epochs}, batch size ${batchSize}, learning rate ${learningRate}; all must be above 0, the first two whole`,
     );
   }
-  if (isnet) heatmapWeightAt(isnet.P, 0, 0);
+  if (isnet) for (let epoch = 0; epoch < epochs; epoch++) heatmapWeightAt(isnet.P, epoch, epoch);
+}
+
+/** Before the first step: a bad sample in the last batch must not cost an epoch. A classifier does not look at masks. */
+function checkData({ train: images, validation, options: { isnet, emptyMasks } }: TrainJob): void {
+  const rules = { emptyMasks, hasMasks: isnet !== undefined };
+  checkDataset('train', images, rules);
+  if (validation) checkDataset('train: validation', validation, rules);
 }
 
 /**
  * Trains until all epochs are done or `signal` aborts; parameters and optimiser are updated in place. The same seed
- * and position give the same steps. Throws TrainingError when a loss is NaN or infinite, naming the step.
+ * and position give the same steps. Throws DataError for a data set that is not sound, before the first step, and
+ * TrainingError when a loss is NaN or infinite, naming the step.
  */
 export async function train(job: TrainJob): Promise<TrainOutcome> {
   const { model, options, signal } = job;
   checkOptions(options);
+  checkData(job);
   const { epochs, batchSize, seed } = options;
   const stepCount = epochs * stepsPerEpoch(job.train.count, batchSize);
-  let { epoch, batch, step, bestLoss } = job.position ?? startPosition;
+  let { epoch, batch, step, bestLoss, losses } = job.position ?? startPosition;
   model.train();
-  for (; epoch < epochs; epoch++, batch = 0) {
-    const meter = new LossMeter();
+  for (; epoch < epochs; epoch++, batch = 0, losses = null) {
+    const meter = new LossMeter(losses ?? undefined);
     const startMs = performance.now();
     let images = 0;
     let pending: { losses: Tensor; step: number; images: number }[] = [];
@@ -238,17 +227,19 @@ export async function train(job: TrainJob): Promise<TrainOutcome> {
       batch++;
       if (signal) await turn();
       if (pending.length >= STEPS_PER_READ || signal?.aborted) await drain();
-      if (signal?.aborted) return { position: { epoch, batch, step, bestLoss }, isInterrupted: true };
+      if (signal?.aborted) {
+        return { position: { epoch, batch, step, bestLoss, losses: meter.sums() }, isInterrupted: true };
+      }
     }
     if (pending.length > 0) await drain();
     const validation = job.validation ? await validate(job, job.validation) : null;
     const isBest = !validation || bestLoss === null || validation.total < bestLoss;
     if (validation && isBest) bestLoss = validation.total;
     const seconds = (performance.now() - startMs) / 1000;
-    const position = { epoch: epoch + 1, batch: 0, step, bestLoss };
+    const position = { epoch: epoch + 1, batch: 0, step, bestLoss, losses: null };
     const report = { epoch, train: meter.report(), validation, isBest, seconds, position };
     await job.onEpoch?.({ ...report, imagesPerSecond: images / seconds });
     if (signal?.aborted) return { position, isInterrupted: true };
   }
-  return { position: { epoch, batch: 0, step, bestLoss }, isInterrupted: false };
+  return { position: { epoch, batch: 0, step, bestLoss, losses: null }, isInterrupted: false };
 }

@@ -14,7 +14,7 @@ const isRamp = (weight: HeatmapWeight): weight is { to: number; epochs: number }
   typeof weight === 'object' && 'to' in weight;
 
 function checked(P: number): number {
-  if (!(P >= 0 && P <= 1)) throw new UsageError(`P is ${P}; it must lie in [0, 1]`);
+  if (!(P >= 0 && P <= 1)) throw new UsageError(`P: the heatmap loss has weight ${P}; use 0 to 1`);
   return P;
 }
 

@@ -29,8 +29,8 @@ export interface Explanation {
   readonly relevance: Tensor;
 }
 
-/** One-hot rows [N, C] of the explained classes. */
-function targetRows(logits: Tensor, target: Target): Tensor {
+/** One-hot rows [N, C] of the explained classes. Throws UsageError for a class that the logits do not have. */
+export function targetRows(logits: Tensor, target: Target): Tensor {
   const [N, C] = logits.shape;
   if (target === 'predicted') return oneHot(argmax(logits, 1), C);
   const classes = typeof target === 'number' ? new Array<number>(N).fill(target) : target;

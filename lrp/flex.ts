@@ -35,6 +35,17 @@ function firstLayerStep(t: Tensor, composite: Composite, pass: ForwardPass): Ste
   };
 }
 
+/** A first layer is entered at its ReLU or not at all: beyond it the signal is a gradient, to which no rule applies. */
+function checkFirstLayer(t: Tensor, composite: Composite, pass: ForwardPass): void {
+  const input = affineInput(t);
+  if (!input || pass.hasLayerBefore(input)) return;
+  const context = contextOf(t, input, pass);
+  if (!composite.ruleFor(context)) return;
+  throw new UsageError(
+    `lrp-flex: the output of the first layer '${context.name || context.kind}' does not go into a ReLU alone; use relevance, or a composite without a rule there`,
+  );
+}
+
 /**
  * Relevance of the input [K N, ...] by LRP-Flex, for gradients `seed` [K N, ...] at the output (not relevances). The
  * composite says what happens at the first layer; without a rule there, relevance is input times gradient.
@@ -51,6 +62,7 @@ export function flexRelevance({ output, seed, input, composite, model }: Relevan
       isRelevance = true;
       return first;
     }
+    checkFirstLayer(t, composite, pass);
     return t.origin?.op.name === 'relu' ? reluStep(t, composite.eps) : stepOfOp(t);
   };
   // One walk per map: gradients through batch statistics mix samples, so maps must not share a batch here.

@@ -34,9 +34,9 @@ export class ForwardPass {
     return this.#search(t, this.#depends, (u) => u === this.#x);
   }
 
-  /** Whether t was computed from the input through a layer with weights. */
+  /** Whether a layer with weights was executed before t, also where that is before an explained hidden tensor. */
   hasLayerBefore(t: Tensor): boolean {
-    return this.#search(t, this.#hasLayer, (u) => isAffine(u) && this.dependsOnInput(u));
+    return this.#search(t, this.#hasLayer, isAffine);
   }
 
   /** Whether no layer with weights comes after the one that made t, on some way to the output. */

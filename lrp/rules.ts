@@ -20,7 +20,12 @@ const SMALL_EPSILON = 1e-6;
 /** A number for `shift`, or any stabiliser. */
 export type Eps = number | Stabilizer;
 
-const stabilizerOf = (eps: Eps): Stabilizer => (typeof eps === 'number' ? shift(eps) : eps);
+/** The stabiliser that is meant. Throws UsageError unless its eps is from 0 up. */
+function stabilizerOf(eps: Eps): Stabilizer {
+  const stabilizer = typeof eps === 'number' ? shift(eps) : eps;
+  if (!(stabilizer.eps >= 0)) throw new UsageError(`rule: eps is ${stabilizer.eps}; use a number from 0 up`);
+  return stabilizer;
+}
 
 /** p(t) = max(t, 0) and n(t) = min(t, 0); null stays null. */
 const positive = <T extends Tensor | null>(t: T): T => (t ? relu(t) : t) as T;
@@ -169,6 +174,9 @@ export function zB({ low = 0, high = 1, eps = DEFAULT_EPSILON, form = 'isnet' }:
     throw new UsageError(
       "zB: bounds per channel need form 'textbook'; ISNet's bias term has one bound for all",
     );
+  }
+  if (typeof low === 'number' && typeof high === 'number' && !(low < high)) {
+    throw new UsageError(`zB: low is ${low} and high ${high}; give the least and the largest pixel value`);
   }
   const options = { low: String(low), high: String(high), form };
   return zRule('zB', options, stabilizerOf(eps), (call) => {

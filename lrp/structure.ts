@@ -5,7 +5,7 @@ import { div, mul, neg } from '../engine/ops/arithmetic.ts';
 import { reshape } from '../engine/ops/broadcast.ts';
 import { pad, permute, slice } from '../engine/ops/layout.ts';
 import { stabilize } from '../engine/ops/pointwise.ts';
-import { formatShape, isSameShape } from '../engine/shape.ts';
+import { formatShape, isSameShape, type Shape } from '../engine/shape.ts';
 import type { Origin, Tensor } from '../engine/tensor.ts';
 import { transpose } from '../engine/transpose.ts';
 import { mapCount, perMap, relevanceShape, repeatPerMap } from './maps.ts';
@@ -25,13 +25,10 @@ type OpRule = (R: Tensor, call: OpCall) => Tensor;
 const pass: OpRule = (R) => R;
 
 /** Sum: each term gets its share.   R_i = x_i R / (y + eps sign y)   A constant term keeps its share (bias). */
-const splitSum: OpRule = (R, { t, origin, index, eps }) => {
+const splitSum: OpRule = (R, call) => {
+  const { t, origin, index, eps } = call;
   const term = origin.inputs[index];
-  if (!isSameShape(term.shape, t.shape)) {
-    throw new UsageError(
-      `lrp: op '${origin.op.name}' broadcasts ${formatShape(term.shape)} to ${formatShape(t.shape)}; expand the term first, relevance is not summed silently`,
-    );
-  }
+  checkNotBroadcast(call);
   const share = perMap(mul, perMap(div, R, stabilize(t, eps)), term);
   return origin.op.name === 'sub' && index === 1 ? neg(share) : share;
 };
@@ -52,17 +49,35 @@ const passVariable: OpRule = (R, call) => {
       `lrp: no rule for op '${origin.op.name}' of two activations (output ${formatShape(t.shape)}); detach one of them if it is a gate`,
     );
   }
+  if (origin.op.name === 'div' && index === 1) {
+    throw new UsageError(
+      `lrp: no rule for op 'div' by an activation (output ${formatShape(t.shape)}); detach it if it is a scale`,
+    );
+  }
+  checkNotBroadcast(call);
   return R;
 };
 
-/** The batch axis leads and stays: what every layout rule below relies on. */
-function checkBatch(R: Tensor, { t, origin, index }: OpCall): void {
+/** One number that became many would be owed the sum of their relevance. */
+function checkNotBroadcast({ t, origin, index }: OpCall): void {
   const { shape } = origin.inputs[index];
-  if (mapCount(R.shape, t.shape) > 1 && shape[0] !== t.shape[0]) {
+  if (isSameShape(shape, t.shape)) return;
+  throw new UsageError(
+    `lrp: op '${origin.op.name}' broadcasts ${formatShape(shape)} to ${formatShape(t.shape)}; expand the term first, relevance is not summed silently`,
+  );
+}
+
+/** Shape of the relevance at the asked input of an op that moves numbers. With several maps the batch leads and stays. */
+function movedShape(R: Tensor, { t, origin, index }: OpCall): Shape {
+  const x = origin.inputs[index];
+  if (mapCount(R.shape, t.shape) === 1) return x.shape;
+  const { order } = origin.attrs as { order?: readonly number[] };
+  if (x.shape[0] !== t.shape[0] || (order && order[0] !== 0)) {
     throw new UsageError(
-      `lrp: op '${origin.op.name}' changes the batch axis, ${formatShape(shape)} to ${formatShape(t.shape)}; keep the batch in front`,
+      `lrp: op '${origin.op.name}' changes the batch axis, ${formatShape(x.shape)} to ${formatShape(t.shape)}; keep the batch in front`,
     );
   }
+  return relevanceShape(R, x);
 }
 
 const structuralRules: Readonly<Record<string, OpRule>> = {
@@ -73,34 +88,29 @@ const structuralRules: Readonly<Record<string, OpRule>> = {
   div: passVariable,
   avgPool: linear,
   reduceSum: linear,
-  reshape(R, call) {
-    checkBatch(R, call);
-    const x = call.origin.inputs[0];
-    return reshape(R, mapCount(R.shape, call.t.shape) === 1 ? x.shape : relevanceShape(R, x));
-  },
+  reshape: (R, call) => reshape(R, movedShape(R, call)),
   permute(R, call) {
     const { order } = call.origin.attrs as { order: readonly number[] };
-    checkBatch(R, call);
+    movedShape(R, call);
     return permute(
       R,
       order.map((_, axis) => order.indexOf(axis)),
     );
   },
-  concat(R, { origin, index }) {
+  concat(R, call) {
+    const { origin, index } = call;
     const { axis } = origin.attrs as { axis: number };
     const offset = origin.inputs.slice(0, index).reduce((sum, part) => sum + part.shape[axis], 0);
     const starts = R.shape.map((_, i) => (i === axis ? offset : 0));
-    return slice(R, starts, relevanceShape(R, origin.inputs[index]));
+    return slice(R, starts, movedShape(R, call));
   },
   slice(R, call) {
-    checkBatch(R, call);
     const { starts } = call.origin.attrs as { starts: readonly number[] };
-    return pad(R, starts, relevanceShape(R, call.origin.inputs[0]));
+    return pad(R, starts, movedShape(R, call));
   },
   pad(R, call) {
-    checkBatch(R, call);
     const { starts } = call.origin.attrs as { starts: readonly number[] };
-    return slice(R, starts, relevanceShape(R, call.origin.inputs[0]));
+    return slice(R, starts, movedShape(R, call));
   },
   /** Max-pooling: the winner of each window takes all. */
   poolGather(R, { t, origin }) {

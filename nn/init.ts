@@ -5,7 +5,7 @@ import type { Tensor } from '../engine/tensor.ts';
 import { type Init, own } from './module.ts';
 
 /** Inputs per output unit of a weight [O, I, ...]: the product of all sizes but the first. */
-export function fanIn(shape: Shape): number {
+function fanIn(shape: Shape): number {
   return sizeOf(shape.slice(1));
 }
 

@@ -56,9 +56,12 @@ export abstract class Module {
     return found;
   }
 
-  /** Trained tensors by torchvision's names, e.g. `features.0.weight`. */
+  /** Trained tensors by torchvision's names, e.g. `features.0.weight`; one that is shared once, by its first name. */
   namedParameters(): Map<string, Tensor> {
-    return this.#named((module) => module.ownParameters());
+    // Twice in the map would be two steps of the optimiser.
+    const seen = new Set<Tensor>();
+    const named = [...this.#named((module) => module.ownParameters())];
+    return new Map(named.filter(([, t]) => !seen.has(t) && seen.add(t)));
   }
 
   /** Untrained state by torchvision's names, e.g. `bn1.running_mean`. */
@@ -71,9 +74,9 @@ export abstract class Module {
     return [...this.namedParameters().values()];
   }
 
-  /** Everything a checkpoint holds: parameters and buffers. */
+  /** Everything a checkpoint holds: parameters and buffers, each under all its names, as in PyTorch. */
   stateDict(): Map<string, Tensor> {
-    return new Map([...this.namedParameters(), ...this.namedBuffers()]);
+    return new Map([...this.#named((module) => module.ownParameters()), ...this.namedBuffers()]);
   }
 
   train(isTraining = true): this {

@@ -1,11 +1,11 @@
 // Optimisers. Each step reads gradients and overwrites parameters in place; nothing of it is recorded.
 import { assign, full, tensor } from '../engine/create.ts';
-import { ShapeError } from '../engine/errors.ts';
+import { ShapeError, UsageError } from '../engine/errors.ts';
 import { add, div, mul, neg, sqrt, square, sub } from '../engine/ops/arithmetic.ts';
 import { sum } from '../engine/ops/broadcast.ts';
 import { maximum } from '../engine/ops/pointwise.ts';
 import { keep, scope, withoutRecording } from '../engine/scope.ts';
-import type { Device, Tensor } from '../engine/tensor.ts';
+import { type Device, release, type Tensor } from '../engine/tensor.ts';
 
 /** Updates parameters from gradients. Its state is tensors and a step count, so that training can be resumed. */
 export abstract class Optimizer {
@@ -65,10 +65,14 @@ export abstract class Optimizer {
     return this.#state;
   }
 
-  /** Takes up a saved state: tensors as from `state()` and the number of steps taken. */
+  /** Takes up a saved state in place of its own, which is released: tensors as from `state()`, and the steps taken. */
   loadState(state: ReadonlyMap<string, Tensor>, stepCount: number): void {
+    // Copied first: `state` may be this optimiser's own.
+    const next = new Map(state);
+    const kept = new Set(next.values());
+    for (const t of this.#state.values()) if (!kept.has(t)) release(t);
     this.#state.clear();
-    for (const [key, t] of state) this.#state.set(key, keep(t));
+    for (const [key, t] of next) this.#state.set(key, keep(t));
     this.stepCount = stepCount;
   }
 }
@@ -168,8 +172,14 @@ export function globalNorm(gradients: readonly Tensor[]): Tensor {
   return sqrt(gradients.map((g) => sum(square(g))).reduce((a, b) => add(a, b)));
 }
 
-/** Scales gradients down together so that their global norm is at most `maxNorm`: g min(1, maxNorm / (norm + 1e-6)). */
+/**
+ * Scales gradients down together so that their global norm is at most `maxNorm`: g min(1, maxNorm / (norm + 1e-6)). Throws
+ * UsageError unless maxNorm is above 0.
+ */
 export function clipByGlobalNorm(device: Device, gradients: readonly Tensor[], maxNorm: number): Tensor[] {
+  if (!(maxNorm > 0)) {
+    throw new UsageError(`clipByGlobalNorm: maxNorm is ${maxNorm}; use a number above 0, or do not clip`);
+  }
   return withoutRecording(device, () => {
     const ratio = div(maxNorm, add(globalNorm(gradients), 1e-6));
     const factor = neg(maximum(neg(ratio), -1));

@@ -11,7 +11,7 @@ export interface ScheduleOptions {
   readonly warmupSteps?: number;
 }
 
-/** Learning rate of step `step` (0 is the first): a linear warm-up, then constant, or a fall to 0 at the last step. */
+/** Learning rate of step `step` (0 is the first): a linear warm-up, then constant, or a fall that ends at 0 after the last step. */
 export function learningRateAt(step: number, options: ScheduleOptions): number {
   const { schedule, learningRate, stepCount, warmupSteps = 0 } = options;
   if (step < warmupSteps) return (learningRate * (step + 1)) / warmupSteps;

@@ -11,22 +11,11 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { requestNodeAdapter } from '../engine/node-adapter.ts';
 import { mnistFolder } from '../isnet/data/mnist.ts';
 import { readPng } from '../lrp/png.ts';
-import { isnet, isnetProcess, newFolder, type Outcome, tiny } from './command-line.ts';
+import { hasAdapterFor, isnet, isnetProcess, newFolder, type Outcome, tiny } from './command-line.ts';
 
-const hasAdapter = await requestNodeAdapter().then(
-  (found) => {
-    found.release();
-    return true;
-  },
-  (error) => {
-    if (process.env.CI === 'true') throw error;
-    console.warn(`cli.test: GPU tests are SKIPPED, ${error.message}`);
-    return false;
-  },
-);
+const hasAdapter = await hasAdapterFor('cli.test');
 
 const runs = newFolder();
 afterAll(() => rmSync(runs, { recursive: true, force: true }));
@@ -112,7 +101,8 @@ describe.skipIf(!hasAdapter)('a run', () => {
 
   // Trains twice on a software adapter, hence slow; the tests below look at what it left.
   beforeAll(async () => {
-    outcome = await train('--name', 'both');
+    // An eps that is not the default: whoever forgets it gets other numbers.
+    outcome = await train('--name', 'both', '--eps', '0.3');
   }, 60_000);
 
   test('ends well and fills its folder', () => {
@@ -301,5 +291,15 @@ describe.skipIf(!hasAdapter)('an interrupted run', () => {
       const file = `weights/${name}.safetensors`;
       expect(bytesOf('cut', file).equals(bytesOf('whole', file)), file).toBe(true);
     }
+    const losses = (run: string) =>
+      bytesOf(run, 'metrics.jsonl')
+        .toString()
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line))
+        .map(({ epoch, train: ofTraining, validation }) => ({ epoch, ofTraining, validation }));
+    expect(losses('cut')).toEqual(losses('whole'));
+    const { date, resumed } = JSON.parse(bytesOf('cut', 'environment.json').toString());
+    expect(resumed.map((next: { date: string }) => next.date > date)).toEqual([true]);
   });
 });

@@ -1,14 +1,13 @@
-// Layers, losses and optimisers against formulas written out in plain numbers.
+// Layers and losses against formulas written out in plain numbers.
 import { describe, expect, test } from 'vitest';
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
 import { tensor } from '../engine/create.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { BatchNorm2d } from '../nn/batch-norm.ts';
-import { Conv2d, Dropout, Linear, MaxPool2d } from '../nn/layers.ts';
+import { Conv2d, Dropout, Linear, MaxPool2d, ReLU } from '../nn/layers.ts';
 import { bceWithLogits, crossEntropy } from '../nn/loss.ts';
 import { SmallCnn } from '../nn/models/small-cnn.ts';
-import { Adam, AdamW, clipByGlobalNorm, type Optimizer, SGD } from '../nn/optim.ts';
-import { learningRateAt } from '../nn/schedule.ts';
+import { Sequential } from '../nn/module.ts';
 import { expectClose } from './close.ts';
 import { gradientError, probe, randomValues } from './gradcheck.ts';
 import { initOn, residualNet } from './small-nets.ts';
@@ -33,6 +32,12 @@ describe('names', () => {
       'features.1.running_mean',
       'features.1.running_var',
     ]);
+  });
+  test('of a shared layer: one parameter to train, two entries in the state', () => {
+    const shared = new Linear(initOn(device), 2, 2);
+    const net = new Sequential(shared, new ReLU(), shared);
+    expect([...net.namedParameters().keys()]).toEqual(['0.weight', '0.bias']);
+    expect([...net.stateDict().keys()]).toEqual(['0.weight', '0.bias', '2.weight', '2.bias']);
   });
   test('of own fields are the tree', () => {
     expect([...residualNet(device).namedParameters().keys()].slice(0, 4)).toEqual([
@@ -159,82 +164,4 @@ describe('losses', () => {
       /logits are \[2, 3\] and targets \[2\]/,
     );
   });
-});
-
-/** Parameter values after steps along fixed gradients. */
-function stepsOf(make: (p: Map<string, Tensor>) => Optimizer, gradients: number[], rate: number): number[] {
-  const p = tensor(device, [1], [1]);
-  const optimizer = make(new Map([['p', p]]));
-  return gradients.map((g) => {
-    optimizer.step([tensor(device, [g], [1])], rate);
-    return dataOf(p)[0];
-  });
-}
-
-describe('optimisers', () => {
-  const g = [0.5, -0.2, 0.1];
-  test('SGD with momentum and weight decay', () => {
-    let [p, v] = [1, 0];
-    const expected = g.map((gi) => {
-      v = 0.9 * v + gi + 0.1 * p;
-      p -= 0.01 * v;
-      return p;
-    });
-    expectClose(
-      stepsOf((m) => new SGD(m, { momentum: 0.9, weightDecay: 0.1 }), g, 0.01),
-      expected,
-      12,
-    );
-  });
-  test('SGD with Nesterov momentum', () => {
-    let [p, v] = [1, 0];
-    const expected = g.map((gi) => {
-      v = 0.9 * v + gi;
-      p -= 0.01 * (gi + 0.9 * v);
-      return p;
-    });
-    expectClose(
-      stepsOf((m) => new SGD(m, { momentum: 0.9, nesterov: true }), g, 0.01),
-      expected,
-      12,
-    );
-  });
-  test.each([
-    ['Adam', (m: Map<string, Tensor>) => new Adam(m, { weightDecay: 0.1 }), false],
-    ['AdamW', (m: Map<string, Tensor>) => new AdamW(m, { weightDecay: 0.1 }), true],
-  ] as const)('%s', (_, make, isDecoupled) => {
-    let [p, m, v] = [1, 0, 0];
-    const expected = g.map((raw, i) => {
-      const gi = isDecoupled ? raw : raw + 0.1 * p;
-      if (isDecoupled) p -= 0.01 * 0.1 * p;
-      m = 0.9 * m + 0.1 * gi;
-      v = 0.999 * v + 0.001 * gi * gi;
-      p -= (0.01 * (m / (1 - 0.9 ** (i + 1)))) / (Math.sqrt(v / (1 - 0.999 ** (i + 1))) + 1e-8);
-      return p;
-    });
-    // The optimiser's small numbers pass through f32 uploads nowhere on this device.
-    expectClose(stepsOf(make, g, 0.01), expected, 10);
-  });
-  test('clipping scales all gradients together, and leaves small ones alone', () => {
-    const gradients = () => [tensor(device, [3], [1]), tensor(device, [0, 4], [2])];
-    expectClose(
-      clipByGlobalNorm(device, gradients(), 1).flatMap((t) => [...dataOf(t)]),
-      [0.6, 0, 0.8],
-      6,
-    );
-    expectClose(
-      clipByGlobalNorm(device, gradients(), 9).flatMap((t) => [...dataOf(t)]),
-      [3, 0, 4],
-      6,
-    );
-  });
-});
-
-test('learning rates warm up, then fall as their schedule says', () => {
-  const at = (schedule: 'constant' | 'linear' | 'cosine', step: number) =>
-    learningRateAt(step, { schedule, learningRate: 1, stepCount: 12, warmupSteps: 2 });
-  expect([at('cosine', 0), at('cosine', 1), at('cosine', 2)]).toEqual([0.5, 1, 1]);
-  expect(at('cosine', 7)).toBeCloseTo(0.5, 12);
-  expect(at('linear', 7)).toBeCloseTo(0.5, 12);
-  expect(at('constant', 11)).toBe(1);
 });

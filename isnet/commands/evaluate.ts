@@ -1,5 +1,6 @@
 // `isnet evaluate`: the table of a run or of one weights file, computed again.
 import { type Command, Option } from 'commander';
+import { isnetComposite } from '../../lrp/composite.ts';
 import { evaluateModel, type ModelMetrics, metricsTable, modelTitles } from '../report.ts';
 import { loadModels, testDataOf } from './models.ts';
 import { once, wholeNumber } from './parse.ts';
@@ -44,6 +45,7 @@ async function evaluate(path: string, options: EvaluateCommandOptions): Promise<
       const data = testDataOf(card, options);
       results.push(
         await evaluateModel(device, name, model, data, {
+          composite: isnetComposite({ eps: card.eps }),
           onPart: (part) => log(`${modelTitles[name]}: ${part} ...`),
         }),
       );

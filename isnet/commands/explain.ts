@@ -1,6 +1,7 @@
 // `isnet explain`: heatmaps of images from files or from a test set, as one picture.
 import { type Command, Option } from 'commander';
 import { DataError, UsageError } from '../../engine/errors.ts';
+import { isnetComposite } from '../../lrp/composite.ts';
 import { mosaic, type Picture } from '../../lrp/picture.ts';
 import { readPng, writePng } from '../../lrp/png.ts';
 import { compareModels, describeRow } from '../comparison-picture.ts';
@@ -74,6 +75,7 @@ async function explainImages(
     const rows = await compareModels(device, named, dataset, {
       indices,
       target: targetOf(options.target, dataset.classNames),
+      composite: isnetComposite({ eps: models[0].card.eps }),
       hasContour: testSet !== undefined,
     });
     await writePng(

@@ -25,6 +25,8 @@ export type EmptyMaskPolicy = 'error' | 'all-background';
 
 export interface CheckOptions {
   readonly emptyMasks?: EmptyMaskPolicy;
+  /** false for work that never looks at masks: then only their number is checked. */
+  readonly hasMasks?: boolean;
 }
 
 /**
@@ -33,7 +35,7 @@ export interface CheckOptions {
  * or (unless `emptyMasks` is 'all-background') no foreground.
  */
 export function checkDataset(where: string, dataset: Dataset, options: CheckOptions = {}): void {
-  const { emptyMasks = 'error' } = options;
+  const { emptyMasks = 'error', hasMasks = true } = options;
   if (emptyMasks !== 'error' && emptyMasks !== 'all-background') {
     throw new UsageError(
       `${where}: emptyMasks '${emptyMasks}' is unknown; pass 'error' or 'all-background', ` +
@@ -44,7 +46,7 @@ export function checkDataset(where: string, dataset: Dataset, options: CheckOpti
   for (let n = 0; n < dataset.count; n++) {
     checkLabel(where, dataset, n);
     checkImage(where, dataset, n);
-    checkMask(where, dataset, n, emptyMasks);
+    if (hasMasks) checkMask(where, dataset, n, emptyMasks);
   }
 }
 

@@ -1,0 +1,63 @@
+// What a benchmark is: a computation that runs on any device, so that what is timed on one is checked against another.
+import { tensor } from '../engine/create.ts';
+import { randomStream } from '../engine/random-bits.ts';
+import { withoutRecording } from '../engine/scope.ts';
+import { formatShape, type Shape, sizeOf } from '../engine/shape.ts';
+import { type Device, release, type Tensor } from '../engine/tensor.ts';
+
+/** A computation on one device, with its inputs. Both functions are called inside a scope. */
+export interface Workload {
+  /** Encodes one call; this is what is timed. */
+  readonly call: () => void;
+  /** The numbers of a call that are checked. */
+  readonly result: () => Tensor;
+  readonly close: () => void;
+}
+
+/** One row of the table. */
+export interface BenchCase {
+  /** The file's name without its ending. */
+  readonly family: string;
+  readonly name: string;
+  readonly size: string;
+  readonly unit: string;
+  /** How many of the unit, times seconds, one call is. */
+  readonly workPerCall: number;
+  /** Largest difference from the CPU reference that passes, relative to the largest number of the result. */
+  readonly tolerance: number;
+  /** The computation, or a smaller one of its kind that the reference can do in a second. */
+  readonly prepare: (device: Device, isCheck: boolean) => Workload;
+}
+
+/** Uniform numbers in [-1, 1), the same on every device. */
+export function randomTensor(device: Device, name: string, shape: Shape): Tensor {
+  const random = randomStream(0, `bench/${name}`);
+  const values = Float32Array.from({ length: sizeOf(shape) }, () => 2 * random.uniform() - 1);
+  return tensor(device, values, shape);
+}
+
+export interface OpCaseOptions extends Omit<BenchCase, 'prepare' | 'size' | 'tolerance'> {
+  readonly shapes: readonly Shape[];
+  /** Smaller shapes for the check, where the reference takes too long. */
+  readonly checkShapes?: readonly Shape[];
+  readonly run: (inputs: readonly Tensor[]) => Tensor;
+}
+
+// Sums of up to a few thousand products in f32, against f64: rounding grows with the root of their number, to some 1e-6.
+const OP_TOLERANCE = 1e-5;
+
+/** A case of plain tensor functions on random inputs, with nothing recorded. */
+export function opCase({ shapes, checkShapes = shapes, run, ...rest }: OpCaseOptions): BenchCase {
+  return {
+    ...rest,
+    size: shapes.map(formatShape).join(' '),
+    tolerance: OP_TOLERANCE,
+    prepare(device, isCheck) {
+      const inputs = (isCheck ? checkShapes : shapes).map((shape, i) =>
+        randomTensor(device, `${rest.name}/${i}`, shape),
+      );
+      const result = () => withoutRecording(device, () => run(inputs));
+      return { call: result, result, close: () => inputs.forEach(release) };
+    },
+  };
+}
