@@ -41,7 +41,7 @@ export interface LeakReport {
   readonly rows: readonly LeakRow[];
 }
 
-type Leaks = Partial<Record<LeakCause, Tensor>>;
+export type Leaks = Partial<Record<LeakCause, Tensor>>;
 
 /** Sums in tensors, until all of them are read at once. */
 interface OpenRow {
@@ -56,8 +56,8 @@ const perSample = (t: Tensor): Tensor => sum(reshape(t, [t.shape[0], -1]), [1]);
 
 const plus = (a: Tensor | null | undefined, b: Tensor): Tensor => (a ? add(a, b) : b);
 
-/** Losses of a z-rule, one term per group. */
-function ruleLeaks(rule: Rule, call: AffineCall, R: Tensor): Leaks {
+/** Sums of what a z-rule loses of R [K N, ...], per map and sample, by cause; empty for a rule that is no z-rule. */
+export function ruleLeaks(rule: Rule, call: AffineCall, R: Tensor): Leaks {
   const groups = rule.groups?.(call);
   if (!groups) return {};
   const leaks: { bias?: Tensor; stabilizer?: Tensor; dead?: Tensor } = {};

@@ -1,8 +1,6 @@
 // Reports as text: which rule a composite gives each layer, and what each layer loses.
-import type { Tensor } from '../engine/tensor.ts';
-import { ForwardPass } from './forward-pass.ts';
 import { type LeakReport, leakCauses } from './leak.ts';
-import { type RelevanceOptions, relevanceStep } from './relevance.ts';
+import { type RelevanceOptions, relevanceSteps } from './relevance.ts';
 
 /** One layer or op on the way, in the order of execution. */
 export interface CompositeTableRow {
@@ -15,25 +13,16 @@ export interface CompositeTableRow {
 
 /** The rules that a composite gives to a recorded forward pass, resolved, without propagating anything. */
 export function compositeTable(options: Omit<RelevanceOptions, 'seed'>): CompositeTableRow[] {
-  const { output, input, composite, model } = options;
-  const pass = new ForwardPass(input, output, model);
-  const rows: CompositeTableRow[] = [];
-  const seen = new Set<Tensor>();
-  const stack = [output];
-  for (let t = stack.pop(); t; t = stack.pop()) {
-    if (t === input || seen.has(t) || !pass.dependsOnInput(t)) continue;
-    seen.add(t);
-    const step = relevanceStep(t, composite, pass);
-    if (!step) continue;
-    const { name, kind, rule } = step;
-    rows.push({ name, kind, rule: rule?.name ?? '(op)', options: rule?.options ?? {} });
-    stack.push(...step.inputs);
-  }
-  return rows.reverse();
+  return relevanceSteps(options).map(({ step: { name, kind, rule } }) => ({
+    name,
+    kind,
+    rule: rule?.name ?? '(op)',
+    options: rule?.options ?? {},
+  }));
 }
 
 /** Columns of text, left-aligned, two spaces apart. */
-function columns(lines: readonly (readonly string[])[]): string {
+export function columns(lines: readonly (readonly string[])[]): string {
   const widths = lines[0].map((_, i) => Math.max(...lines.map((line) => line[i].length)));
   return lines
     .map((line) =>

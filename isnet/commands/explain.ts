@@ -12,12 +12,14 @@ import { exists, RunFolderError } from '../run-folder.ts';
 import { type LoadedModel, loadModels, testDataOf } from './models.ts';
 import { once, wholeNumbers } from './parse.ts';
 import { exitCodes, withDevice } from './session.ts';
+import { parseUnit, printWhy, type UnitName } from './why.ts';
 
 const examples = `
 Examples:
   isnet explain runs/quickstart --test-set deceiving --indices 0,1,2
   isnet explain runs/quickstart seven.png --target 7 --output seven-heatmaps.png
-  isnet explain runs/quickstart/weights/best.safetensors a.png b.png`;
+  isnet explain runs/quickstart/weights/best.safetensors a.png b.png
+  isnet explain runs/quickstart --test-set biased --indices 3 --why classifier.1:5`;
 
 interface ExplainCommandOptions {
   readonly target: string;
@@ -27,6 +29,7 @@ interface ExplainCommandOptions {
   readonly indices: number[];
   readonly weights: 'best' | 'last';
   readonly mnistFolder?: string;
+  readonly why?: UnitName;
 }
 
 /** Adds `isnet explain`; `done` takes the exit code. */
@@ -50,6 +53,11 @@ export function addExplainCommand(program: Command, done: (exitCode: number) => 
       new Option('--weights <which>', 'which weights of a run').choices(['best', 'last']).default('best'),
     )
     .option('--mnist-folder <path>', 'folder of the four MNIST files (default: as in training)')
+    .option(
+      '--why <layer:unit>',
+      'print how the relevance of one unit is shared among its inputs, for the first image',
+      once(parseUnit),
+    )
     .addHelpText('after', examples)
     .action(async (path: string, images: string[], options: ExplainCommandOptions) =>
       done(await explainImages(path, images, options)),
@@ -72,10 +80,11 @@ async function explainImages(
     const models = await loadModels(device, path, options.weights);
     const { dataset, indices, titles } = await imagesOf(models[0], images, options);
     const named = models.map(({ name, model }) => ({ name: modelTitles[name], model }));
+    const composite = isnetComposite({ eps: models[0].card.eps });
     const rows = await compareModels(device, named, dataset, {
       indices,
       target: targetOf(options.target, dataset.classNames),
-      composite: isnetComposite({ eps: models[0].card.eps }),
+      composite,
       hasContour: testSet !== undefined,
     });
     await writePng(
@@ -93,6 +102,13 @@ async function explainImages(
     );
     for (const [i, row] of rows.entries()) for (const line of describeRow(titles[i], row)) console.log(line);
     console.log(`picture: ${output}`);
+    if (options.why) {
+      const target = targetOf(options.target, dataset.classNames);
+      for (const { name, model } of named) {
+        const request = { ...options.why, model, dataset, index: indices[0], target, composite };
+        await printWhy(device, `${name}, ${titles[0]}:`, request);
+      }
+    }
     return exitCodes.success;
   });
 }
