@@ -1,4 +1,5 @@
 // Every rule on every kind of layer: against its twin, by finite differences of both orders, and by its properties.
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
 import { tensor } from '../engine/create.ts';
@@ -10,6 +11,7 @@ import type { BiasPolicy } from '../lrp/affine.ts';
 import { composite } from '../lrp/composite.ts';
 import { relevance } from '../lrp/relevance.ts';
 import type { Rule } from '../lrp/rule.ts';
+import { ruleCatalogue, ruleTable } from '../lrp/rule-catalogue.ts';
 import { alphaBeta, epsilon, flat, gamma, gammaGeneralized, lrp0, wSquare, zB, zPlus } from '../lrp/rules.ts';
 import { stabilized } from '../lrp/stabilizer.ts';
 import { type AffineLayer, Conv2d, Linear } from '../nn/layers.ts';
@@ -33,6 +35,9 @@ interface LayerCase {
   readonly shape: Shape;
 }
 
+/** Stabiliser of the rules in tests that need no other: large enough to be seen. */
+const EPS = 0.01;
+
 const layers: Record<string, LayerCase> = {
   dense: { make: (device) => new Linear(initOn(device), 7, 4), shape: [1, 7] },
   'conv stride 1': {
@@ -53,43 +58,22 @@ const layers: Record<string, LayerCase> = {
   },
 };
 
-interface RuleCase {
-  readonly rule: Rule;
-  /** Null where the twin needs the layer's connections; see `twinOf`. */
-  readonly twin: Twin | null;
-  /** Without biases and with eps -> 0 it conserves relevance for any input and any R. */
-  readonly conserves: boolean;
-  /** R_in >= 0 whenever R_out >= 0, for x in [0, 1]. */
-  readonly keepsSign: boolean;
-}
-
-const rules: Record<string, RuleCase> = {
-  lrp0: { rule: lrp0(), twin: epsilonTwin(0), conserves: true, keepsSign: false },
-  epsilon: { rule: epsilon(0.05), twin: epsilonTwin(0.05), conserves: true, keepsSign: false },
-  zPlus: { rule: zPlus(), twin: alphaBetaTwin(1, 0), conserves: false, keepsSign: true },
-  'alphaBeta 2 1': { rule: alphaBeta(2, 1), twin: alphaBetaTwin(2, 1), conserves: false, keepsSign: false },
-  gamma: { rule: gamma(0.25), twin: gammaTwin(0.25), conserves: true, keepsSign: false },
-  gammaGeneralized: {
-    rule: gammaGeneralized(0.25),
-    twin: gammaGeneralizedTwin(0.25),
-    conserves: true,
-    keepsSign: false,
-  },
-  wSquare: { rule: wSquare(), twin: wSquareTwin(), conserves: true, keepsSign: true },
-  flat: { rule: flat(), twin: null, conserves: true, keepsSign: true },
-  'zB isnet': {
-    rule: zB({ eps: 0.01 }),
-    twin: zBTwin(0, 1, 'isnet', 0.01),
-    conserves: true,
-    keepsSign: true,
-  },
-  'zB textbook': {
-    rule: zB({ low: -1, high: 2, eps: 0.01, form: 'textbook' }),
-    twin: zBTwin(-1, 2, 'textbook', 0.01),
-    conserves: true,
-    keepsSign: true,
-  },
+/** Twins by the catalogue's names; flat has none, because its twin needs the layer's connections (`twinOf`). */
+const twins: Record<string, Twin> = {
+  lrp0: epsilonTwin(0),
+  epsilon: epsilonTwin(EPS),
+  gamma: gammaTwin(0.25, EPS),
+  gammaGeneralized: gammaGeneralizedTwin(0.25, EPS),
+  zPlus: alphaBetaTwin(1, 0, EPS),
+  alphaBeta: alphaBetaTwin(2, 1, EPS),
+  wSquare: wSquareTwin(EPS),
+  'zB textbook': zBTwin(-1, 2, 'textbook', EPS),
+  'zB isnet': zBTwin(0, 1, 'isnet', EPS),
 };
+
+const rules = Object.fromEntries(
+  ruleCatalogue.map(({ name, make, ...promises }) => [name, { rule: make(EPS), make, ...promises }]),
+);
 
 const cases = Object.keys(rules).flatMap((rule) => Object.keys(layers).map((layer) => ({ rule, layer })));
 
@@ -141,11 +125,11 @@ function unrolled({ make, x, weight, bias }: Problem) {
 }
 
 function twinOf(rule: string, given: Problem): Twin {
-  const { twin } = rules[rule];
+  const twin = twins[rule];
   if (twin) return twin;
   const ones = { ...given, weight: { ...given.weight, values: given.weight.values.map(() => 1) } };
   const { W } = unrolled(ones);
-  return flatTwin((i, o) => W[o][i] !== 0);
+  return flatTwin((i, o) => W[o][i] !== 0, EPS);
 }
 
 const total = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
@@ -204,16 +188,7 @@ describe('properties', () => {
     'P2: without biases and stabiliser relevance is conserved: $rule, $layer',
     ({ rule, layer }) => {
       const given = problem(layer, false, [0.1, 0.9]);
-      const tiny = { lrp0: lrp0(), epsilon: epsilon(1e-12), gamma: gamma(0.25, 1e-12) };
-      const exact: Record<string, Rule> = {
-        ...tiny,
-        gammaGeneralized: gammaGeneralized(0.25, 1e-12),
-        wSquare: wSquare(1e-12),
-        flat: flat(1e-12),
-        'zB isnet': zB({ eps: 1e-12 }),
-        'zB textbook': zB({ low: -1, high: 2, eps: 1e-12, form: 'textbook' }),
-      };
-      const R_in = runRule(given, exact[rule], 'zero');
+      const R_in = runRule(given, rules[rule].make(1e-12), 'zero');
       expect(Math.abs(total(R_in) - total(given.R.values))).toBeLessThan(1e-8);
     },
   );
@@ -365,4 +340,9 @@ test('bounds per channel: z^B of a normalised image is z^B of the image', () => 
 test('rules refuse options that cannot work', () => {
   expect(() => alphaBeta(2, 2)).toThrow(/alpha = 2, beta = 2; both must be >= 0 with alpha - beta = 1/);
   expect(() => zB({ low: [0, 0], high: [1, 1] })).toThrow(/bounds per channel need form 'textbook'/);
+});
+
+test('the table in lrp/README.md is the catalogue', () => {
+  const readme = readFileSync(new URL('../lrp/README.md', import.meta.url), 'utf8');
+  expect(readme).toContain(ruleTable());
 });
