@@ -17,8 +17,9 @@ export function tensor(device: Device, values: ArrayLike<number>, shape: Shape):
   return new Tensor(device, shape, device.upload(values, shape), null);
 }
 
-/** A scalar [] that is made once per device and value. */
+/** A scalar [] that is made once per device and value; for a meta device on the device that it stands in for. */
 export function constant(device: Device, value: number): Tensor {
+  if (device.home) return constant(device.home, value);
   const known = device.constants.get(value);
   if (known && !known.isReleased) return known;
   const t = tensor(device, [value], []);

@@ -10,6 +10,11 @@ export class MetaDevice implements Device {
   readonly description = 'meta (shapes only)';
   readonly recorder = createRecorder();
   readonly constants = new Map<number, Tensor>();
+  readonly home?: Device;
+
+  constructor(home?: Device) {
+    this.home = home;
+  }
 
   run(): Storage {
     return { owners: 0 };
@@ -37,7 +42,7 @@ export class MetaDevice implements Device {
   async close(): Promise<void> {}
 }
 
-/** A tensor of the given shape without numbers, on a meta device of its own. */
-export function metaTensor(shape: Shape): Tensor {
-  return new Tensor(new MetaDevice(), shape, { owners: 0 }, null);
+/** A tensor of the given shape without numbers, on a meta device of its own that stands in for `home`. */
+export function metaTensor(shape: Shape, home?: Device): Tensor {
+  return new Tensor(new MetaDevice(home), shape, { owners: 0 }, null);
 }

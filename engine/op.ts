@@ -35,7 +35,8 @@ export function apply<Attrs>(op: Op<Attrs>, inputs: readonly Tensor[], attrs: At
   for (const t of inputs) storageOf(op.name, t);
   const erased = op as Op<unknown>;
   const origin = { op: erased, inputs, attrs };
-  if (!op.isMemoized || !device.recorder.isRecording) {
+  // Nothing is remembered on meta devices: each numbers its own tensors from 0, so ids of two of them may be equal.
+  if (!op.isMemoized || !device.recorder.isRecording || device.kind === 'meta') {
     const storage = device.run(erased, inputs, attrs, shape);
     return new Tensor(device, shape, storage, device.recorder.isRecording ? origin : null);
   }

@@ -97,6 +97,8 @@ export interface Device {
   /** Name for logs and reports, e.g. `SwiftShader (software)`. */
   readonly description: string;
   readonly recorder: Recorder;
+  /** Of a meta device: the device whose numbers its functions meet, scalars above all. */
+  readonly home?: Device;
   /** Scalars that ops use as operands (`mul(x, 2)`), made once per value. */
   readonly constants: Map<number, Tensor>;
   run(op: Op<unknown>, inputs: readonly Tensor[], attrs: unknown, shape: Shape): Storage;

@@ -10,6 +10,6 @@ import type { Tensor } from './tensor.ts';
  * classes runs through in one pass. Throws ShapeError when s does not have the shape of fn(x).
  */
 export function transpose(fn: (x: Tensor) => Tensor, shape: Shape, s: Tensor): Tensor {
-  const x = metaTensor(shape);
+  const x = metaTensor(shape, s.device);
   return adjoint(fn(x), [x], s)[0];
 }

@@ -17,6 +17,7 @@ export { GpuDevice } from '../engine/gpu-device.ts';
 export { adjoint, backward } from '../engine/grad.ts';
 export { defineOp } from '../engine/op.ts';
 // engine: ops, by family
+export { erf, gelu, leakyRelu, silu, tanh } from '../engine/ops/activations.ts';
 export { argmax, max } from '../engine/ops/argmax.ts';
 export { add, div, mean, mul, neg, sqrt, square, sub } from '../engine/ops/arithmetic.ts';
 export { adaptiveAvgPool2d, avgPool2d } from '../engine/ops/avg-pool.ts';
@@ -77,9 +78,13 @@ export {
   zB,
   zPlus,
 } from '../lrp/rules.ts';
+export type { StructureOptions } from '../lrp/structure/op-call.ts';
 // nn: layers, losses, optimisers, weights
+export { GELU, LeakyReLU, Sigmoid, SiLU, Tanh } from '../nn/activations.ts';
+export { MultiheadAttention } from '../nn/attention.ts';
 export { BatchNorm2d } from '../nn/batch-norm.ts';
 export { kaimingNormal, kaimingUniform } from '../nn/init.ts';
+export { GroupNorm, LayerNorm } from '../nn/layer-norm.ts';
 export {
   AdaptiveAvgPool2d,
   AvgPool2d,
@@ -113,6 +118,7 @@ export {
 } from '../nn/safetensors.ts';
 export { learningRateAt, type Schedule, type ScheduleOptions } from '../nn/schedule.ts';
 export { type LoadOptions, type LoadReport, loadStateDict, readTensors } from '../nn/state-dict.ts';
+export { Upsample } from '../nn/upsample.ts';
 // isnet: training on relevance
 export { uploadBatch } from './batch.ts';
 export { type ComparisonRow, compareModels, type NamedModel } from './comparison-picture.ts';

@@ -11,6 +11,7 @@ import {
   zB,
   zPlus,
 } from './rules.ts';
+import { defaultStructure, type StructureOptions } from './structure/op-call.ts';
 
 /** What a composite may decide by. */
 export interface LayerContext {
@@ -34,7 +35,7 @@ export interface CompositeRow {
   readonly rule: Rule;
 }
 
-export interface Composite extends GradientPolicy {
+export interface Composite extends GradientPolicy, StructureOptions {
   readonly name: string;
   /** The rule for a layer; null makes the walk look at the layer's ops instead. */
   readonly ruleFor: (layer: LayerContext) => Rule | null;
@@ -42,7 +43,7 @@ export interface Composite extends GradientPolicy {
   readonly eps: number;
 }
 
-export interface CompositeOptions extends Partial<GradientPolicy> {
+export interface CompositeOptions extends Partial<GradientPolicy>, Partial<StructureOptions> {
   /** Stabiliser of sums and pools. Default 1e-6, zennit's. */
   readonly eps?: number;
 }
@@ -61,13 +62,13 @@ function fits({ kind, name, isFirst, isLast }: CompositeRow, layer: LayerContext
 export function composite(
   name: string,
   rows: readonly CompositeRow[],
-  { eps = 1e-6, bias = 'keep', statisticsGradient = 'keep' }: CompositeOptions = {},
+  { eps = 1e-6, bias = 'keep', statisticsGradient = 'keep', ...structure }: CompositeOptions = {},
 ): Composite {
   const ruleFor = (layer: LayerContext) => rows.find((row) => fits(row, layer))?.rule ?? null;
-  return { name, ruleFor, eps, bias, statisticsGradient };
+  return { ...defaultStructure, ...structure, name, ruleFor, eps, bias, statisticsGradient };
 }
 
-export interface IsnetCompositeOptions extends Partial<GradientPolicy> {
+export interface IsnetCompositeOptions extends Partial<GradientPolicy>, Partial<StructureOptions> {
   readonly eps?: number;
   /** Rule of the first layer; z^B on [0, 1] by default. */
   readonly inputRule?: Rule;
@@ -80,9 +81,10 @@ export function isnetComposite(options: IsnetCompositeOptions = {}): Composite {
     bias = 'detach',
     statisticsGradient = 'detach',
     inputRule = zB({ eps }),
+    ...structure
   } = options;
   const rows = [{ isFirst: true, rule: inputRule }, { rule: epsilon(eps) }];
-  return composite('isnet', rows, { eps, bias, statisticsGradient });
+  return composite('isnet', rows, { ...structure, eps, bias, statisticsGradient });
 }
 
 /** Epsilon everywhere, the image included. */

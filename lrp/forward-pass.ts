@@ -1,8 +1,16 @@
 // Answers questions about the recorded forward pass between an input and an output.
 import { UsageError } from '../engine/errors.ts';
+import { vjpOf } from '../engine/grad.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import type { Module } from '../nn/module.ts';
 import { isAffine } from './affine.ts';
+import { isNormalized } from './structure/normalization.ts';
+
+/** What t was made of, as far as it can carry relevance: indices and comparisons cannot, here as in autograd. */
+const carriersOf = ({ origin }: Tensor): readonly Tensor[] =>
+  origin?.inputs.filter((_, i) => vjpOf(origin.op, i)) ?? [];
+
+const isSoftmax = (t: Tensor): boolean => t.origin?.op.name === 'softmax';
 
 /** The recorded graph from an input to an output. Each answer is found once and remembered. */
 export class ForwardPass {
@@ -10,6 +18,7 @@ export class ForwardPass {
   readonly #output: Tensor;
   readonly #names: ReadonlyMap<object, string>;
   readonly #depends = new Map<Tensor, boolean>();
+  readonly #dependsOutsideSoftmax = new Map<Tensor, boolean>();
   readonly #hasLayer = new Map<Tensor, boolean>();
   #lastLayers: Set<Tensor> | null = null;
 
@@ -29,14 +38,23 @@ export class ForwardPass {
     return this.#names.get(layer) ?? '';
   }
 
-  /** Whether t was computed from the explained input. */
+  /** Whether t was computed from the explained input, otherwise than by comparing numbers. */
   dependsOnInput(t: Tensor): boolean {
-    return this.#search(t, this.#depends, (u) => u === this.#x);
+    return this.#search(t, this.#depends, (u) => u === this.#x, carriersOf);
   }
 
-  /** Whether a layer with weights was executed before t, also where that is before an explained hidden tensor. */
+  /** The same, where the results of softmax count as constants. */
+  dependsOnInputOutsideSoftmax(t: Tensor): boolean {
+    const inputsOf = (u: Tensor) => (isSoftmax(u) ? [] : carriersOf(u));
+    return this.#search(t, this.#dependsOutsideSoftmax, (u) => u === this.#x, inputsOf);
+  }
+
+  /**
+   * Whether a layer with weights or a normalisation was executed before t, also where that is before an explained hidden
+   * tensor.
+   */
   hasLayerBefore(t: Tensor): boolean {
-    return this.#search(t, this.#hasLayer, isAffine);
+    return this.#search(t, this.#hasLayer, (u) => isAffine(u) || isNormalized(u), carriersOf);
   }
 
   /** Whether no layer with weights comes after the one that made t, on some way to the output. */
@@ -59,10 +77,15 @@ export class ForwardPass {
   }
 
   /** Whether `found` holds for t or anything it was made of; remembered, and without recursion. */
-  #search(start: Tensor, memo: Map<Tensor, boolean>, found: (t: Tensor) => boolean): boolean {
+  #search(
+    start: Tensor,
+    memo: Map<Tensor, boolean>,
+    found: (t: Tensor) => boolean,
+    inputsOf: (t: Tensor) => readonly Tensor[],
+  ): boolean {
     const stack = [start];
     for (let t = stack.at(-1); t; t = stack.at(-1)) {
-      const inputs = t.origin?.inputs ?? [];
+      const inputs = inputsOf(t);
       const open = memo.has(t) || found(t) ? undefined : inputs.find((input) => !memo.has(input));
       if (open) {
         stack.push(open);

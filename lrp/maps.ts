@@ -6,7 +6,7 @@ import type { Tensor } from '../engine/tensor.ts';
 
 /** Number of maps K when `R` [K N, ...] belongs to activations of shape [N, ...]. Throws ShapeError when it cannot. */
 export function mapCount(R: Shape, activation: Shape): number {
-  const count = R[0] / activation[0];
+  const count = activation.length === 0 ? 1 : R[0] / activation[0];
   if (!Number.isInteger(count) || sizeOf(R) !== count * sizeOf(activation)) {
     throw new ShapeError(
       `lrp: relevance ${formatShape(R)} does not belong to an activation ${formatShape(activation)}; its batch must be a multiple of ${activation[0]}, all else equal`,

@@ -10,7 +10,9 @@ import type { Composite, LayerContext } from './composite.ts';
 import { ForwardPass } from './forward-pass.ts';
 import { mapCount } from './maps.ts';
 import type { Rule } from './rule.ts';
-import { structuralRule } from './structure.ts';
+import { epsilon } from './rules.ts';
+import { isNormalized, normalizationCall } from './structure/normalization.ts';
+import { adviceOn, structuralRule } from './structure.ts';
 
 /** A step of the relevance walk, with what reports say about it. */
 export interface RelevanceStep extends Step {
@@ -47,11 +49,21 @@ function layerStep(t: Tensor, composite: Composite, pass: ForwardPass): Relevanc
   return { inputs: [input], name, kind, rule, call, pull: (R) => rule.propagate(call(), R) };
 }
 
+/** LayerNorm and GroupNorm: always the epsilon rule, the one that fits them; see `normalizationCall`. */
+function normalizationStep(t: Tensor, composite: Composite, pass: ForwardPass): RelevanceStep | null {
+  if (!t.call || !isNormalized(t)) return null;
+  const { layer, input } = t.call;
+  const rule = epsilon(composite.eps);
+  const call = () => normalizationCall(t, composite) as AffineCall;
+  const pull = (R: Tensor) => rule.propagate(call(), R);
+  return { inputs: [input], name: pass.nameOf(layer), kind: layer.constructor.name, rule, call, pull };
+}
+
 function opStep(t: Tensor, composite: Composite, pass: ForwardPass): RelevanceStep | null {
   const { origin } = t;
   if (!origin) return null;
   const name = t.call ? pass.nameOf(t.call.layer) : '';
-  const propagate = structuralRule(origin.op.name);
+  const rule = structuralRule(origin.op.name);
   return {
     inputs: origin.inputs,
     name,
@@ -61,21 +73,24 @@ function opStep(t: Tensor, composite: Composite, pass: ForwardPass): RelevanceSt
     pull(R, index) {
       // Indices and comparisons carry no signal, here as in autograd.
       if (!vjpOf(origin.op, index)) return null;
-      if (!propagate) {
+      if (!rule) {
         const layer = t.call ? `layer '${name || t.call.layer.constructor.name}', ` : '';
         throw new UsageError(
-          `lrp: no rule for op '${origin.op.name}' (${layer}output ${formatShape(t.shape)}); explain a tensor before it, or use layers that the composite has rules for`,
+          `lrp: no rule for op '${origin.op.name}' (${layer}output ${formatShape(t.shape)}); ${adviceOn(origin.op.name)}`,
         );
       }
-      const isVariable = (i: number) => pass.dependsOnInput(origin.inputs[i]);
-      return propagate(R, { t, origin, index, eps: composite.eps, isVariable });
+      const isVariable = (i: number) =>
+        composite.softmax === 'constant'
+          ? pass.dependsOnInputOutsideSoftmax(origin.inputs[i])
+          : pass.dependsOnInput(origin.inputs[i]);
+      return rule.propagate(R, { t, origin, index, eps: composite.eps, options: composite, isVariable });
     },
   };
 }
 
 /** How relevance goes on from a tensor: by the composite's rule for its layer, or by its op's rule; null at leaves. */
 export function relevanceStep(t: Tensor, composite: Composite, pass: ForwardPass): RelevanceStep | null {
-  return layerStep(t, composite, pass) ?? opStep(t, composite, pass);
+  return layerStep(t, composite, pass) ?? normalizationStep(t, composite, pass) ?? opStep(t, composite, pass);
 }
 
 export interface RelevanceOptions {
@@ -113,4 +128,24 @@ export function relevanceAt(options: RelevanceOptions, tensors: readonly Tensor[
     if (!R) throw new UsageError(`lrp: no relevance reaches the ${t}; check the seed and the composite`);
     return R;
   });
+}
+
+/** All steps that relevance would take from the output to the input, in the order of execution. Nothing is propagated. */
+export function relevanceSteps(
+  options: Omit<RelevanceOptions, 'seed'>,
+): { readonly t: Tensor; readonly step: RelevanceStep }[] {
+  const { output, input, composite, model } = options;
+  const pass = new ForwardPass(input, output, model);
+  const steps: { t: Tensor; step: RelevanceStep }[] = [];
+  const seen = new Set<Tensor>();
+  const stack = [output];
+  for (let t = stack.pop(); t; t = stack.pop()) {
+    if (t === input || seen.has(t) || !pass.dependsOnInput(t)) continue;
+    seen.add(t);
+    const step = relevanceStep(t, composite, pass);
+    if (!step) continue;
+    steps.push({ t, step });
+    stack.push(...step.inputs);
+  }
+  return steps.reverse();
 }

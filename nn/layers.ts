@@ -26,7 +26,7 @@ export abstract class AffineLayer extends Layer {
   }
 }
 
-/** y = x W^T + b for x [N, I], W [O, I], b [O]. */
+/** y = x W^T + b for x [N, .., I], W [O, I], b [O]. */
 export class Linear extends AffineLayer {
   readonly weight: Tensor;
   readonly bias: Tensor | null;
@@ -39,12 +39,16 @@ export class Linear extends AffineLayer {
   }
 
   apply(x: Tensor, { weight, bias }: Params): Tensor {
-    if (x.shape.length !== 2 || x.shape[1] !== weight.shape[1]) {
+    if (x.shape.length < 2 || x.shape.at(-1) !== weight.shape[1]) {
       throw new ShapeError(
-        `Linear: the input is ${formatShape(x.shape)} and the weight ${formatShape(weight.shape)}; give [N, ${weight.shape[1]}], e.g. through Flatten`,
+        `Linear: the input is ${formatShape(x.shape)} and the weight ${formatShape(weight.shape)}; give [N, .., ${weight.shape[1]}], e.g. through Flatten`,
       );
     }
-    const product = matmul(x, weight, { transposeB: true });
+    const rows = reshape(x, [-1, weight.shape[1]]);
+    const product = reshape(matmul(rows, weight, { transposeB: true }), [
+      ...x.shape.slice(0, -1),
+      weight.shape[0],
+    ]);
     return bias ? add(product, bias) : product;
   }
 }

@@ -1,5 +1,6 @@
 // Every op, in families. A new op is listed here once; the tests find it by itself.
 import type { Op } from '../tensor.ts';
+import * as activations from './activations.ts';
 import * as argmax from './argmax.ts';
 import * as arithmetic from './arithmetic.ts';
 import * as avgPool from './avg-pool.ts';
@@ -15,6 +16,7 @@ import * as softmax from './softmax.ts';
 import * as sort from './sort.ts';
 
 const families = [
+  activations,
   argmax,
   arithmetic,
   avgPool,
