@@ -12,11 +12,11 @@ export class MetaDevice implements Device {
   readonly constants = new Map<number, Tensor>();
 
   run(): Storage {
-    return { owners: 0 };
+    return { owners: 0, version: 0 };
   }
 
   upload(): Storage {
-    return { owners: 0 };
+    return { owners: 0, version: 0 };
   }
 
   copy(): void {}
@@ -39,5 +39,5 @@ export class MetaDevice implements Device {
 
 /** A tensor of the given shape without numbers, on a meta device of its own. */
 export function metaTensor(shape: Shape): Tensor {
-  return new Tensor(new MetaDevice(), shape, { owners: 0 }, null);
+  return new Tensor(new MetaDevice(), shape, { owners: 0, version: 0 }, null);
 }
