@@ -10,11 +10,16 @@ export interface BufferBlock extends Storage {
   readonly bytes: number;
 }
 
+// Few sizes, so that buffers are found again. Kernels that work on four elements at a time count on 16 of it.
 const GRANULARITY = 256;
 
-/** Free lists of buffers keyed by size. */
+/**
+ * Free lists of buffers keyed by size. Of the free ones the oldest is handed out, whatever the order in which they came
+ * back: so a step that runs again gets the buffers it had before, and its bind groups are found again.
+ */
 export class BufferPool {
   readonly #device: GPUDevice;
+  /** By size, the oldest last. */
   readonly #free = new Map<number, BufferBlock[]>();
   #nextId = 0;
   #heldBytes = 0;
@@ -48,6 +53,7 @@ export class BufferPool {
       id: this.#nextId++,
       bytes,
       owners: 0,
+      version: 0,
     };
   }
 
@@ -56,8 +62,17 @@ export class BufferPool {
     this.#usedBytes -= block.bytes;
     this.#usedCount--;
     const list = this.#free.get(block.bytes);
-    if (list) list.push(block);
-    else this.#free.set(block.bytes, [block]);
+    if (!list) {
+      this.#free.set(block.bytes, [block]);
+      return;
+    }
+    let low = 0;
+    for (let high = list.length; low < high; ) {
+      const middle = (low + high) >> 1;
+      if (list[middle].id > block.id) low = middle + 1;
+      else high = middle;
+    }
+    list.splice(low, 0, block);
   }
 
   /** Destroys every buffer that is not in use. Call it only when the encoded work is submitted. */

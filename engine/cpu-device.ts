@@ -21,7 +21,7 @@ export class CpuDevice implements Device {
     this.#usedBytes += data.byteLength;
     this.#peakBytes = Math.max(this.#peakBytes, this.#usedBytes);
     this.#blockCount++;
-    return { owners: 0, data };
+    return { owners: 0, version: 0, data };
   }
 
   run(op: Op<unknown>, inputs: readonly Tensor[], attrs: unknown, shape: Shape): Storage {

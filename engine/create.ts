@@ -30,10 +30,10 @@ export function constant(device: Device, value: number): Tensor {
   return t;
 }
 
-/** A tensor [shape] filled with one number. */
+/** A tensor [shape] filled with one number. Throws ShapeError when the shape is none. */
 export function full(device: Device, shape: Shape, value: number): Tensor {
   checkShape('full', shape);
-  return tensor(device, new Float32Array(sizeOf(shape)).fill(value), shape);
+  return tensor(device, new Float64Array(sizeOf(shape)).fill(value), shape);
 }
 
 /** The same numbers without their history: gradients stop here. */
@@ -41,7 +41,7 @@ export function detach(t: Tensor): Tensor {
   return new Tensor(t.device, t.shape, storageOf('detach', t), null);
 }
 
-/** Overwrites `target` with the numbers of `source`, in queue order. Throws ShapeError when shapes differ. */
+/** Overwrites `target` with the numbers of `source`, in queue order. Throws ShapeError or UsageError if they do not fit. */
 export function assign(target: Tensor, source: Tensor): void {
   if (!isSameShape(target.shape, source.shape)) {
     throw new ShapeError(
@@ -51,8 +51,9 @@ export function assign(target: Tensor, source: Tensor): void {
   if (target.device !== source.device) {
     throw new UsageError('assign: target and source are on different devices; upload the values instead');
   }
-  target.device.copy(storageOf('assign', source), storageOf('assign', target), target.shape);
-  target.version++;
+  const storage = storageOf('assign', target);
+  target.device.copy(storageOf('assign', source), storage, target.shape);
+  storage.version++;
 }
 
 /** Numbers of a tensor, row-major. Waits for the device; rejects with DeviceError when it is lost. */
@@ -60,14 +61,22 @@ export async function read(t: Tensor): Promise<Float64Array | Float32Array> {
   return (await readAll([t]))[0];
 }
 
-/** Numbers of several tensors of one device in one round trip. */
+/** Numbers of several tensors of one device in one round trip. Throws UsageError when they are on two. */
 export async function readAll(tensors: readonly Tensor[]): Promise<(Float64Array | Float32Array)[]> {
   if (tensors.length === 0) return [];
-  for (const t of tensors) storageOf('read', t);
-  return tensors[0].device.read(tensors);
+  const { device } = tensors[0];
+  for (const t of tensors) {
+    storageOf('read', t);
+    if (t.device !== device) {
+      throw new UsageError(
+        `read: tensors are on ${device.description} and ${t.device.description}; read each device's on their own`,
+      );
+    }
+  }
+  return device.read(tensors);
 }
 
-/** The one number of a tensor with a single element. */
+/** The one number of a tensor with a single element. Throws ShapeError when it has another number of them. */
 export async function readScalar(t: Tensor): Promise<number> {
   if (sizeOf(t.shape) !== 1) {
     throw new ShapeError(`readScalar: the tensor is ${formatShape(t.shape)}; it must have one element`);

@@ -4,7 +4,7 @@ import type { Shape } from './shape.ts';
 
 /** What a kernel may know about the adapter when it picks a variant. */
 export interface AdapterProfile {
-  /** `software` = a CPU rasteriser (SwiftShader, lavapipe): barriers are ruinous there, subgroups are SIMD lanes. */
+  /** `software` = a CPU rasteriser (SwiftShader, lavapipe): no barriers there, and subgroups are SIMD lanes. */
   readonly family: 'gpu' | 'software';
   /** Lanes per subgroup if that number is fixed and subgroups can be used, else 0. */
   readonly subgroupSize: number;
@@ -42,6 +42,7 @@ export interface KernelPlan {
   readonly temps?: readonly number[];
 }
 
+/** What an op's `kernel` is asked: shapes, attributes, and the adapter it shall run on. */
 export interface KernelRequest<Attrs> {
   readonly inputs: readonly Shape[];
   readonly output: Shape;

@@ -5,11 +5,12 @@ import type { AdapterProfile, Operand } from './dispatch.ts';
 import { DeviceError } from './errors.ts';
 import { BUFFER_USAGE, MAP_READ } from './gpu-flags.ts';
 import { waitPolitely } from './patience.ts';
-import { type PreparedDispatch, type PreparedPlan, ProgramCache } from './program.ts';
+import { type PreparedDispatch, ProgramCache } from './program.ts';
 import { createRecorder } from './scope.ts';
 import { type Shape, sizeOf } from './shape.ts';
 import { type Device, type MemoryReport, type Op, type Storage, storageOf, type Tensor } from './tensor.ts';
 
+/** What a `GpuDevice` is made of. */
 export interface GpuDeviceOptions {
   readonly device: GPUDevice;
   readonly profile: AdapterProfile;
@@ -19,8 +20,9 @@ export interface GpuDeviceOptions {
   readonly onClose?: () => void;
 }
 
-// Submitting early lets the adapter start while JavaScript still encodes; each submit costs some microseconds.
-const DISPATCHES_PER_SUBMIT = 32;
+// Submitting early lets the adapter start while JavaScript still encodes, and frees the staging buffers of uploads.
+const COMMANDS_PER_SUBMIT = 32;
+const STAGED_BYTES_PER_SUBMIT = 2 ** 26;
 
 /** A WebGPU device in f32. Open one with `openDevice` (Node) or `openBrowserDevice`. */
 export class GpuDevice implements Device {
@@ -32,14 +34,15 @@ export class GpuDevice implements Device {
   readonly #device: GPUDevice;
   readonly #programs: ProgramCache;
   readonly #pool: BufferPool;
-  readonly #plans = new Map<string, PreparedPlan>();
   readonly #onClose: (() => void) | undefined;
   /** Upload buffers of the open encoder; destroyed once it is submitted. */
   #staging: GPUBuffer[] = [];
+  #stagedBytes = 0;
   #encoder: GPUCommandEncoder | null = null;
   #pass: GPUComputePassEncoder | null = null;
   #encodedCount = 0;
   #dispatchCount = 0;
+  #submitCount = 0;
   #failure: DeviceError | null = null;
   #isClosed = false;
 
@@ -48,13 +51,11 @@ export class GpuDevice implements Device {
     this.profile = profile;
     this.description = description;
     this.#onClose = onClose;
-    this.#programs = new ProgramCache(device, texts);
+    this.#programs = new ProgramCache(device, texts, profile);
     this.#pool = new BufferPool(device);
     device.addEventListener('uncapturederror', (event) => {
       event.preventDefault();
-      this.#failure ??= new DeviceError(
-        `webgpu: ${event.error.message.trim()}; this is a bug in a kernel or its plan`,
-      );
+      this.#failure ??= failureOf(event.error);
     });
     device.lost.then((info) => {
       if (this.#isClosed) return;
@@ -65,9 +66,16 @@ export class GpuDevice implements Device {
     });
   }
 
-  /** Kernel launches encoded so far, and pipelines compiled: what benchmarks and tests look at. */
-  get statistics(): { readonly dispatchCount: number; readonly pipelineCount: number } {
-    return { dispatchCount: this.#dispatchCount, pipelineCount: this.#programs.pipelineCount };
+  /** Kernel launches encoded and submits made so far, pipelines and plans remembered: for benchmarks and tests. */
+  get statistics(): Readonly<
+    Record<'dispatchCount' | 'submitCount' | 'pipelineCount' | 'planCount', number>
+  > {
+    return {
+      dispatchCount: this.#dispatchCount,
+      submitCount: this.#submitCount,
+      pipelineCount: this.#programs.pipelineCount,
+      planCount: this.#programs.planCount,
+    };
   }
 
   /** The WebGPU device underneath, for benchmarks and for code that draws. */
@@ -83,33 +91,27 @@ export class GpuDevice implements Device {
   run(op: Op<unknown>, inputs: readonly Tensor[], attrs: unknown, shape: Shape): Storage {
     this.#checkUsable(op.name);
     if (op.isView) return storageOf(op.name, inputs[0]);
-    const plan = this.#plan(op, inputs, attrs, shape);
+    const plan = this.#programs.planOf(op, inputs, attrs, shape);
     const blocks = inputs.map((t) => storageOf(op.name, t) as BufferBlock);
     const output = this.#pool.acquire(op.name, sizeOf(shape));
-    const temps = plan.temps.map((size) => this.#pool.acquire(op.name, size));
+    const temps: BufferBlock[] = [];
     const resolve = (operand: Operand): BufferBlock =>
       operand === 'output' ? output : 'input' in operand ? blocks[operand.input] : temps[operand.temp];
-    for (const step of plan.steps) {
-      if ('clear' in step) {
-        const { buffer, bytes } = resolve(step.clear);
-        this.#commands().clearBuffer(buffer, 0, bytes);
-      } else this.#encode(step, step.operands.map(resolve));
+    try {
+      for (const size of plan.temps) temps.push(this.#pool.acquire(op.name, size));
+      for (const step of plan.steps) {
+        if ('clear' in step) {
+          const { buffer, bytes } = resolve(step.clear);
+          this.#commands().clearBuffer(buffer, 0, bytes);
+        } else this.#encode(step, step.operands.map(resolve));
+      }
+      return output;
+    } catch (error) {
+      this.#pool.release(output);
+      throw error;
+    } finally {
+      for (const temp of temps) this.#pool.release(temp);
     }
-    for (const temp of temps) this.#pool.release(temp);
-    return output;
-  }
-
-  #plan(op: Op<unknown>, inputs: readonly Tensor[], attrs: unknown, shape: Shape): PreparedPlan {
-    let key = op.name;
-    for (const t of inputs) key += `|${t.shape.join()}`;
-    key += JSON.stringify(attrs);
-    const known = this.#plans.get(key);
-    if (known) return known;
-    const request = { inputs: inputs.map((t) => t.shape), output: shape, attrs, adapter: this.profile };
-    const isEmpty = sizeOf(shape) === 0;
-    const plan = this.#programs.prepare(op.name, isEmpty ? { steps: [] } : op.kernel(request));
-    this.#plans.set(key, plan);
-    return plan;
   }
 
   #encode(step: PreparedDispatch, blocks: readonly BufferBlock[]): void {
@@ -119,7 +121,7 @@ export class GpuDevice implements Device {
     this.#pass.setBindGroup(0, this.#programs.bindGroup(step, blocks));
     this.#pass.dispatchWorkgroups(...step.workgroups);
     this.#dispatchCount++;
-    if (++this.#encodedCount >= DISPATCHES_PER_SUBMIT) this.flush();
+    if (++this.#encodedCount >= COMMANDS_PER_SUBMIT) this.flush();
   }
 
   /** The open encoder, outside of a compute pass: for copies and clears. */
@@ -144,11 +146,16 @@ export class GpuDevice implements Device {
     staging.unmap();
     this.#commands().copyBufferToBuffer(staging, 0, block.buffer, 0, size);
     this.#staging.push(staging);
+    this.#stagedBytes += size;
+    if (++this.#encodedCount >= COMMANDS_PER_SUBMIT || this.#stagedBytes >= STAGED_BYTES_PER_SUBMIT)
+      this.flush();
     return block;
   }
 
   copy(from: Storage, to: Storage, shape: Shape): void {
     this.#checkUsable('assign');
+    // One block under two tensors, as after a reshape: WebGPU refuses such a copy, and there is nothing to do.
+    if (from === to) return;
     const size = sizeOf(shape) * 4;
     this.#commands().copyBufferToBuffer((from as BufferBlock).buffer, 0, (to as BufferBlock).buffer, 0, size);
   }
@@ -161,10 +168,12 @@ export class GpuDevice implements Device {
     if (!this.#encoder) return;
     const encoder = this.#commands();
     this.#device.queue.submit([encoder.finish()]);
+    this.#submitCount++;
     this.#encoder = null;
     this.#encodedCount = 0;
     for (const buffer of this.#staging) buffer.destroy();
     this.#staging = [];
+    this.#stagedBytes = 0;
   }
 
   async read(tensors: readonly Tensor[]): Promise<Float32Array[]> {
@@ -186,14 +195,15 @@ export class GpuDevice implements Device {
       throw this.#failure ?? new DeviceError(`read: ${(error as Error).message}; open a new device`);
     }
     if (this.#failure) throw this.#failure;
-    const all = new Float32Array(staging.getMappedRange().slice(0));
-    staging.destroy();
+    const mapped = staging.getMappedRange();
     offset = 0;
-    return sizes.map((bytes) => {
-      const part = all.slice(offset / 4, (offset + bytes) / 4);
+    const parts = sizes.map((bytes) => {
+      const start = offset;
       offset += bytes;
-      return part;
+      return new Float32Array(mapped.slice(start, offset));
     });
+    staging.destroy();
+    return parts;
   }
 
   memory(): MemoryReport {
@@ -215,4 +225,15 @@ export class GpuDevice implements Device {
     this.#device.destroy();
     this.#onClose?.();
   }
+}
+
+function failureOf(error: GPUError): DeviceError {
+  const message = error.message.trim();
+  // By the name of its class, because Node has no global of it.
+  if (error.constructor.name === 'GPUOutOfMemoryError') {
+    return new DeviceError(
+      `webgpu: the device has no memory left (${message.split('\n')[0]}); use a smaller batch or model`,
+    );
+  }
+  return new DeviceError(`webgpu: ${message}; this is a bug in a kernel or its plan`);
 }

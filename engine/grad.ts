@@ -27,12 +27,13 @@ export function stepOfOp(t: Tensor): Step | null {
 
 /**
  * Gradients of `sum(seed * y)` with respect to each of `xs`, as recorded tensors: rules and penalties build on them.
- * `seed` has the shape of y. Where no path leads from y to an x its gradient is zero.
+ * `seed` has the shape of y. Where no path leads from y to an x its gradient is zero. Throws ShapeError.
  */
 export function adjoint(y: Tensor, xs: readonly Tensor[], seed: Tensor): Tensor[] {
   checkSeed('adjoint', y, seed);
   const signals = walk({ output: y, seed, targets: xs, stepOf: stepOfOp });
-  return xs.map((x) => signals.get(x) ?? expand(constant(x.device, 0), x.shape));
+  // On the seed's device: x may be a meta tensor, and its gradient has numbers all the same.
+  return xs.map((x) => signals.get(x) ?? expand(constant(seed.device, 0), x.shape));
 }
 
 /** Frees gradients as soon as they are passed on, and forward results as soon as no slope needs them. */

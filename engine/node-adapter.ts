@@ -13,10 +13,11 @@ import {
   unpackSwiftShader,
 } from './software-adapter.ts';
 
-// SwiftShader pays for every bounds check that Dawn adds (a training step took 1.6 times as long). Our kernels check
-// their own bounds, and no other code runs on this device. A real GPU does such checks for nothing and keeps them.
+// SwiftShader computes every bounds check that Dawn adds. Our kernels check their own bounds, and no other code runs on
+// this device. A real GPU keeps Dawn's checks.
 const UNCHECKED = 'enable-dawn-features=disable_robustness';
 
+/** Where `requestNodeAdapter` looks, and what it tells. */
 export interface NodeAdapterOptions {
   /** Told which way is being tried. */
   readonly log?: (line: string) => void;

@@ -32,19 +32,22 @@ export function apply<Attrs>(op: Op<Attrs>, inputs: readonly Tensor[], attrs: At
     inputs.map((t) => t.shape),
     attrs,
   );
-  for (const t of inputs) storageOf(op.name, t);
+  const storages = inputs.map((t) => storageOf(op.name, t));
   const erased = op as Op<unknown>;
   const origin = { op: erased, inputs, attrs };
-  // Nothing is remembered on meta devices: each numbers its own tensors from 0, so ids of two of them may be equal.
+  // Meta tensors cost nothing to make again, and each device of theirs numbers them anew: their ids name nothing here.
   if (!op.isMemoized || !device.recorder.isRecording || device.kind === 'meta') {
     const storage = device.run(erased, inputs, attrs, shape);
     return new Tensor(device, shape, storage, device.recorder.isRecording ? origin : null);
   }
-  const key = `${op.name} ${JSON.stringify(attrs)} ${inputs.map((t) => `${t.id}.${t.version}`).join()}`;
+  const key = `${op.name} ${JSON.stringify(attrs)} ${inputs.map((t, i) => `${t.id}.${storages[i].version}`).join()}`;
   inputs[0].memo ??= new Map();
-  const remembered = inputs[0].memo.get(key);
-  if (remembered && !remembered.isReleased && remembered.origin) return remembered;
+  const { memo } = inputs[0];
+  const remembered = memo.get(key);
+  if (remembered?.storage && remembered.origin?.op === erased) return remembered;
   const result = new Tensor(device, shape, device.run(erased, inputs, attrs, shape), origin);
-  inputs[0].memo.set(key, result);
+  // An input that outlives its step would otherwise hold the graphs of all steps before.
+  for (const [old, { isReleased }] of memo) if (isReleased) memo.delete(old);
+  memo.set(key, result);
   return result;
 }

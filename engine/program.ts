@@ -1,44 +1,55 @@
 // From a kernel plan to something the GPU can run: programs, pipelines, uniforms and bind groups, each made once.
 import type { ShaderTexts } from '../shaders/catalogue.ts';
 import type { BufferBlock } from './buffer-pool.ts';
-import type { Clear, Dispatch, KernelPlan, Operand } from './dispatch.ts';
+import type { AdapterProfile, Clear, Dispatch, KernelPlan, Operand } from './dispatch.ts';
 import { DeviceError } from './errors.ts';
 import { BUFFER_USAGE } from './gpu-flags.ts';
+import { type Shape, sizeOf } from './shape.ts';
+import type { Op, Tensor } from './tensor.ts';
 
 /** A dispatch whose pipeline and uniform exist. */
 export interface PreparedDispatch {
   readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
   readonly params: GPUBuffer;
   readonly operands: readonly Operand[];
   readonly workgroups: readonly [number, number, number];
   readonly bindGroups: Map<string, GPUBindGroup>;
-  readonly label: string;
 }
 
+/** A plan whose dispatches are prepared; `temps` are sizes in elements. */
 export interface PreparedPlan {
   readonly steps: readonly (PreparedDispatch | Clear)[];
   readonly temps: readonly number[];
 }
 
-// A dispatch sees few buffer combinations, because the pool hands buffers out in the same order every step.
-const BIND_GROUP_LIMIT = 64;
+// A dispatch sees few buffer combinations: the pool hands out the same buffers in every step.
+const BIND_GROUP_LIMIT = 256;
+
+// Each set of shapes and attributes has a plan. A program that never meets the same set twice must not fill the memory.
+const PLAN_LIMIT = 4096;
 
 /** Field names of `struct Params { a: u32, ... }` in a program, in order. */
-export function paramFields(program: string): string[] {
+function paramFields(program: string): string[] {
   const body = /struct Params\s*\{([^}]*)\}/.exec(program)?.[1] ?? '';
   return [...body.matchAll(/(\w+)\s*:\s*u32/g)].map((match) => match[1]);
 }
 
-/** Builds and remembers pipelines (by program text), uniforms and bind groups (by buffers). */
+/** Builds and remembers plans (by op, shapes, attributes), pipelines (by program text), uniforms, bind groups (by buffers). */
 export class ProgramCache {
   readonly #device: GPUDevice;
   readonly #texts: ShaderTexts;
+  readonly #adapter: AdapterProfile;
+  /** By op and not by its name: users define ops too, and names may meet. */
+  readonly #plans = new Map<Op<unknown>, Map<string, PreparedPlan>>();
+  #planCount = 0;
   readonly #pipelines = new Map<string, GPUComputePipeline>();
   readonly #uniforms = new Map<string, GPUBuffer>();
 
-  constructor(device: GPUDevice, texts: ShaderTexts) {
+  constructor(device: GPUDevice, texts: ShaderTexts, adapter: AdapterProfile) {
     this.#device = device;
     this.#texts = texts;
+    this.#adapter = adapter;
   }
 
   /** Number of distinct pipelines compiled so far. */
@@ -46,7 +57,34 @@ export class ProgramCache {
     return this.#pipelines.size;
   }
 
-  prepare(op: string, plan: KernelPlan): PreparedPlan {
+  /** Number of plans remembered at the moment. */
+  get planCount(): number {
+    return this.#planCount;
+  }
+
+  /** How `op` runs on these inputs and gives a tensor [shape]. Throws what the op's kernel throws. */
+  planOf(op: Op<unknown>, inputs: readonly Tensor[], attrs: unknown, shape: Shape): PreparedPlan {
+    let key = JSON.stringify(attrs);
+    for (const t of inputs) key += `|${t.shape.join()}`;
+    const known = this.#plans.get(op)?.get(key);
+    if (known) return known;
+    if (this.#planCount >= PLAN_LIMIT) this.#forgetPlans();
+    const request = { inputs: inputs.map((t) => t.shape), output: shape, attrs, adapter: this.#adapter };
+    const plan = this.#prepare(op.name, sizeOf(shape) === 0 ? { steps: [] } : op.kernel(request));
+    const plans = this.#plans.get(op) ?? new Map<string, PreparedPlan>();
+    this.#plans.set(op, plans.set(key, plan));
+    this.#planCount++;
+    return plan;
+  }
+
+  #forgetPlans(): void {
+    this.#plans.clear();
+    this.#planCount = 0;
+    // Not destroyed: commands that are not yet submitted may read them. They go with the garbage.
+    this.#uniforms.clear();
+  }
+
+  #prepare(op: string, plan: KernelPlan): PreparedPlan {
     const steps = plan.steps.map((step) => ('clear' in step ? step : this.#prepareDispatch(op, step)));
     return { steps, temps: plan.temps ?? [] };
   }
@@ -68,7 +106,8 @@ export class ProgramCache {
       );
     }
     const params = this.#uniform(op, program, dispatch.params);
-    return { pipeline, params, operands, workgroups, bindGroups: new Map(), label: `${op} ${shader}` };
+    const layout = pipeline.getBindGroupLayout(0);
+    return { pipeline, layout, params, operands, workgroups, bindGroups: new Map() };
   }
 
   /** The uniform buffer holding these numbers. It is never rewritten, so nothing can overtake it. */
@@ -100,7 +139,7 @@ export class ProgramCache {
     blocks.forEach((block, i) => {
       entries.push({ binding: i + 1, resource: { buffer: block.buffer } });
     });
-    const group = this.#device.createBindGroup({ layout: step.pipeline.getBindGroupLayout(0), entries });
+    const group = this.#device.createBindGroup({ layout: step.layout, entries });
     if (step.bindGroups.size >= BIND_GROUP_LIMIT) step.bindGroups.clear();
     step.bindGroups.set(key, group);
     return group;
@@ -114,7 +153,7 @@ export class ProgramCache {
 }
 
 /** The whole WGSL program of a dispatch: language extensions, prelude, operand functions, kernel. */
-export function programText(texts: ShaderTexts, { shader, operandsShader, prelude }: Dispatch): string {
+function programText(texts: ShaderTexts, { shader, operandsShader, prelude }: Dispatch): string {
   const operands = operandsShader ? texts[operandsShader] : '';
   const body = `${prelude}${operands}${texts[shader]}`;
   const extensions = [...body.matchAll(/^enable .*;$/gm)].map((match) => match[0]);

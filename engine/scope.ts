@@ -51,6 +51,7 @@ export function keep(t: Tensor): Tensor {
 function forget(t: Tensor): void {
   t.origin = null;
   t.call = null;
+  t.memo = null;
 }
 
 /** Runs `fn` with recording switched off: its results have no slope, and hold no memory for one. */

@@ -7,6 +7,8 @@ import { formatShape, type Shape } from './shape.ts';
 export interface Storage {
   /** Tensors that still need the block; at 0 it goes back to its device. */
   owners: number;
+  /** Counts overwrites, so that remembered results of old numbers are not reused. */
+  version: number;
 }
 
 /** Numbers with a shape, as reference implementations see them. */
@@ -81,6 +83,7 @@ export interface Recorder {
   nextId: number;
 }
 
+/** What a device holds; see `Device.memory`. */
 export interface MemoryReport {
   /** Bytes taken from the driver, in use or pooled. */
   readonly heldBytes: number;
@@ -125,8 +128,6 @@ export class Tensor {
   origin: Origin | null;
   /** Set by layers while recording. */
   call: LayerCall | null = null;
-  /** Counts `assign` calls, so that remembered results of old values are not reused. */
-  version = 0;
   /** Remembered results by op, attributes and inputs; see `Op.isMemoized`. */
   memo: Map<string, Tensor> | null = null;
 

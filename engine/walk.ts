@@ -11,6 +11,7 @@ export interface Step {
   pull(signal: Tensor, index: number): Tensor | null;
 }
 
+/** What is carried where; see `walk`. */
 export interface WalkOptions {
   /** Where the walk starts, with the signal there. */
   readonly output: Tensor;
@@ -23,6 +24,7 @@ export interface WalkOptions {
   readonly observer?: WalkObserver;
 }
 
+/** Told of every signal on a walk. */
 export interface WalkObserver {
   /** Runs a pull or a sum. */
   run(compute: () => Tensor | null): Tensor | null;

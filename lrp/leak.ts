@@ -13,6 +13,7 @@ import { mapCount, perMap } from './maps.ts';
 import { type RelevanceOptions, type RelevanceStep, relevanceStep } from './relevance.ts';
 import { denominator, messages, type Rule } from './rule.ts';
 import { stabilized } from './stabilizer.ts';
+import { structuralRule } from './structure.ts';
 
 /** Causes of loss. `other` is what an op does that conserves nothing by itself. */
 export const leakCauses = ['bias', 'stabilizer', 'dead', 'padding', 'other'] as const;
@@ -51,13 +52,16 @@ interface OpenRow {
   readonly leaks: Leaks;
 }
 
-/** Sum over everything but the batch: [K N, ...] -> [K N]. */
-const perSample = (t: Tensor): Tensor => sum(reshape(t, [t.shape[0], -1]), [1]);
+/** Sums per map and sample, [K N]. The batch may have been cut on the way (heads): maps and samples still lead. */
+const perSample = (t: Tensor, count: number): Tensor => sum(reshape(t, [count, -1]), [1]);
 
 const plus = (a: Tensor | null | undefined, b: Tensor): Tensor => (a ? add(a, b) : b);
 
-/** Sums of what a z-rule loses of R [K N, ...], per map and sample, by cause; empty for a rule that is no z-rule. */
-export function ruleLeaks(rule: Rule, call: AffineCall, R: Tensor): Leaks {
+/**
+ * Sums of what a z-rule loses of R [K N, ...], by cause, each [count] for `count` maps and samples; empty for a rule that
+ * is no z-rule.
+ */
+export function ruleLeaks(rule: Rule, call: AffineCall, R: Tensor, count: number): Leaks {
   const groups = rule.groups?.(call);
   if (!groups) return {};
   const leaks: { bias?: Tensor; stabilizer?: Tensor; dead?: Tensor } = {};
@@ -67,37 +71,28 @@ export function ruleLeaks(rule: Rule, call: AffineCall, R: Tensor): Leaks {
     const z = denominator(call, group);
     leaks.stabilizer = plus(
       leaks.stabilizer,
-      perSample(perMap(mul, s, sub(stabilized(z, rule.stabilizer), z))),
+      perSample(perMap(mul, s, sub(stabilized(z, rule.stabilizer), z)), count),
     );
     if (group.bias) {
       // The layer at x = 0 is its bias, in the shape of its output.
       const [{ x, weight }] = group.parts;
       const bias = call.apply(mul(x, 0), { weight, bias: group.bias });
-      leaks.bias = plus(leaks.bias, perSample(perMap(mul, s, bias)));
+      leaks.bias = plus(leaks.bias, perSample(perMap(mul, s, bias), count));
     }
     const { factor = 1, mask } = group;
     const share = mask ? mul(perMap(mul, R, mask), factor) : mul(R, factor);
     answered = plus(answered, share);
   }
-  if (answered) leaks.dead = perSample(sub(R, answered));
+  if (answered) leaks.dead = perSample(sub(R, answered), count);
   return leaks;
 }
 
-/** Losses of an op are what is missing at its inputs; the op says under which name. */
-const causeOfOp: Readonly<Record<string, LeakCause>> = {
-  add: 'stabilizer',
-  sub: 'stabilizer',
-  avgPool: 'stabilizer',
-  reduceSum: 'stabilizer',
-  pad: 'padding',
-};
-
 /** The share that constant terms of a sum keep: a bias written as an op. */
-function constantShare(step: RelevanceStep, R: Tensor, pass: ForwardPass): Tensor | null {
+function constantShare(step: RelevanceStep, R: Tensor, pass: ForwardPass, count: number): Tensor | null {
   if (step.rule || (step.kind !== 'add' && step.kind !== 'sub')) return null;
   const index = step.inputs.findIndex((input) => !pass.dependsOnInput(input));
   const share = index < 0 ? null : step.pull(R, index);
-  return share && perSample(share);
+  return share && perSample(share, count);
 }
 
 function finishRow(row: OpenRow): OpenRow {
@@ -105,7 +100,8 @@ function finishRow(row: OpenRow): OpenRow {
   const atInput = row.atInput ?? mul(atOutput, 0);
   if (step.rule?.groups) return { ...row, atInput };
   const missing = sub(atOutput, atInput);
-  const cause = causeOfOp[step.kind] ?? 'other';
+  const loss = structuralRule(step.kind)?.loss ?? 'other';
+  const cause = loss === 'none' ? 'other' : loss;
   const rest = leaks.bias ? sub(missing, leaks.bias) : missing;
   return { ...row, atInput, leaks: { ...leaks, [cause]: rest } };
 }
@@ -113,6 +109,7 @@ function finishRow(row: OpenRow): OpenRow {
 /** Walks as `relevance` does and writes down what each step loses. */
 function collectRows({ output, seed, input, composite, model }: RelevanceOptions): OpenRow[] {
   mapCount(seed.shape, output.shape);
+  const count = seed.shape[0];
   const pass = new ForwardPass(input, output, model);
   const rows = new Map<Tensor, OpenRow>();
   const stepOf = (t: Tensor): RelevanceStep | null => {
@@ -123,13 +120,18 @@ function collectRows({ output, seed, input, composite, model }: RelevanceOptions
       pull(R, index) {
         let row = rows.get(t);
         if (!row) {
-          const leaks = step.rule && step.call ? ruleLeaks(step.rule, step.call(), R) : {};
-          const bias = constantShare(step, R, pass);
-          row = { step, atOutput: perSample(R), atInput: null, leaks: bias ? { ...leaks, bias } : leaks };
+          const leaks = step.rule && step.call ? ruleLeaks(step.rule, step.call(), R, count) : {};
+          const bias = constantShare(step, R, pass, count);
+          row = {
+            step,
+            atOutput: perSample(R, count),
+            atInput: null,
+            leaks: bias ? { ...leaks, bias } : leaks,
+          };
           rows.set(t, row);
         }
         const part = step.pull(R, index);
-        if (part) row.atInput = plus(row.atInput, perSample(part));
+        if (part) row.atInput = plus(row.atInput, perSample(part, count));
         return part;
       },
     };

@@ -88,7 +88,7 @@ function compute(options: WhyOptions): { tensors: Tensor[]; causes: LeakCause[];
   const R = mul(relevanceAt(options, [t])[0], only);
   // The row of the layer's matrix that belongs to the unit.
   const row = transpose((x) => call.apply(x, { weight: call.params.weight, bias: null }), call.x.shape, only);
-  const leaks = ruleLeaks(step.rule, call, R);
+  const leaks = ruleLeaks(step.rule, call, R, 1);
   const causes = leakCauses.filter((cause) => leaks[cause]);
   const lost = causes.map((cause) => leaks[cause] as Tensor);
   const z = call.apply(call.x, call.params);

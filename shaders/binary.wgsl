@@ -1,5 +1,7 @@
-// Elementwise function of two tensors of one shape: out[i] = apply(a[i], b[i]), four elements at a time.
-// Consts: GROUP (threads per workgroup).   Functions: apply(a: Vec, b: Vec) -> Vec with Vec = vec4<Real>.
+// Elementwise function of two tensors of one shape, four elements at a time:
+// out[i] = apply(a[i], b[i]).
+// Consts: GROUP (threads per workgroup).
+// Functions: apply(a: Vec, b: Vec) -> Vec with Vec = vec4<Real>.
 struct Params { count: u32, per_thread: u32, groups_x: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<Vec>;          // [count]

@@ -1,6 +1,7 @@
-// Elementwise function of two tensors that broadcast, four elements of the innermost axis at a time.
-// As binary_broadcast, with n3 and all strides counted in vec4. Along the innermost axis an operand either runs with
-// the output (stride 1) or repeats one number (stride 0): then its other strides stay in elements.
+// Elementwise function of two tensors that broadcast, four elements of the innermost axis at a
+// time. As binary_broadcast, with n3 and all strides counted in vec4. Along the innermost axis an
+// operand either runs with the output (stride 1) or repeats one number (stride 0): then its other
+// strides stay in elements.
 // Consts: GROUP (threads per workgroup), RANK (1 to 4), A_REPEATS, B_REPEATS (bool).
 // Functions: apply(a: Vec, b: Vec) -> Vec with Vec = vec4<Real>.
 struct Params {
@@ -10,8 +11,8 @@ struct Params {
   b_outer: u32, b1: u32, b2: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<Vec>;
-@group(0) @binding(2) var<storage, read> b: array<Vec>;
+@group(0) @binding(1) var<storage, read> a: array<Vec>;          // broadcasts to out's shape
+@group(0) @binding(2) var<storage, read> b: array<Vec>;          // broadcasts to out's shape
 @group(0) @binding(3) var<storage, read_write> out: array<Vec>;  // [n0, n1, n2, n3]
 
 @compute @workgroup_size(GROUP)
@@ -25,8 +26,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) threa
     var row_a = 0u;
     var row_b = 0u;
     if (RANK > 1) { i3 = rest % params.n3; rest /= params.n3; }
-    if (RANK > 2) { let i2 = rest % params.n2; rest /= params.n2; row_a = i2 * params.a2; row_b = i2 * params.b2; }
-    if (RANK > 3) { let i1 = rest % params.n1; rest /= params.n1; row_a += i1 * params.a1; row_b += i1 * params.b1; }
+    if (RANK > 2) {
+      let i2 = rest % params.n2; rest /= params.n2;
+      row_a = i2 * params.a2; row_b = i2 * params.b2;
+    }
+    if (RANK > 3) {
+      let i1 = rest % params.n1; rest /= params.n1;
+      row_a += i1 * params.a1; row_b += i1 * params.b1;
+    }
     row_a += rest * params.a_outer;
     row_b += rest * params.b_outer;
     var value_a: Vec;

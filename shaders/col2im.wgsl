@@ -1,5 +1,7 @@
-// Input gradient of a convolution, second half: each pixel gathers the taps that its output pixels sent to it.
-// out[n, c, y, x] = sum over (ky, kx) of taps[n, c, ky, kx, oy, ox] with oy stride + ky dilation - padding = y, x alike.
+// Input gradient of a convolution, second half: each pixel gathers the taps that its output pixels
+// sent to it.
+// out[n, c, y, x] = sum over (ky, kx) of taps[n, c, ky, kx, oy, ox]
+//   with oy stride + ky dilation - padding = y, x alike.
 // Thread t makes pixels t, t + GROUP, ... of its run.   Consts: GROUP (threads per workgroup).
 struct Params {
   count: u32, per_thread: u32, groups_x: u32,
@@ -22,7 +24,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) threa
     let plane = row / params.height;
     var total = Real(0);
     for (var ky = 0u; ky < params.kernel_h; ky++) {
-      // Differences below 0 wrap around to huge numbers and fail the comparison with the output size.
+      // Differences below 0 wrap around to huge numbers, too large for the output size.
       let from_y = y - ky * params.dilation_y;
       let oy = from_y / params.stride_y;
       if (oy >= params.out_height || oy * params.stride_y != from_y) { continue; }

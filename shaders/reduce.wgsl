@@ -1,7 +1,11 @@
-// Reduction over the middle axis: out[o, s, i] = combine of x[o, r, i] over the r of part s; thread t makes item t.
+// Reduction over the middle axis: thread t makes items t, t + GROUP, ... of its run.
+// out[o, s, i] = combine of x[o, r, i] over the r of part s.
 // A long axis is first cut into `parts` parts of `part_size`; a second dispatch reduces the parts.
-// Consts: GROUP (threads per workgroup), START (Real).   Functions: combine(a: Real, b: Real) -> Real.
-struct Params { count: u32, per_thread: u32, groups_x: u32, size: u32, inner: u32, parts: u32, part_size: u32 }
+// Consts: GROUP (threads per workgroup), START (Real).
+// Functions: combine(a: Real, b: Real) -> Real.
+struct Params {
+  count: u32, per_thread: u32, groups_x: u32, size: u32, inner: u32, parts: u32, part_size: u32,
+}
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Real>;          // [outer, size, inner]
 @group(0) @binding(2) var<storage, read_write> out: array<Real>;  // [outer, parts, inner]

@@ -2,7 +2,8 @@
 // run.
 // out[o, r, i] = finish(x[o, r, i] - max_r x, sum_r e^(x[o, r, i] - max_r x)); with the maximum
 // gone nothing overflows.
-// Consts: GROUP (threads per workgroup).   Functions: finish(shifted: Real, total: Real) -> Real.
+// Consts: GROUP (threads per workgroup).
+// Functions: is_nan(x: Real) -> bool, finish(shifted: Real, total: Real) -> Real.
 struct Params { count: u32, per_thread: u32, groups_x: u32, size: u32, inner: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Real>;          // [outer, size, inner]
@@ -19,13 +20,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) threa
     let i_end = i_first + params.size * params.inner;
     var top = x[i_first];
     for (var i = i_first; i < i_end; i += params.inner) {
-      // Not max(): it may pass over NaN, and one NaN has to spoil its line.
+      // Not max(): it may pass over NaN, and one NaN has to spoil its line. So has exp() of a NaN.
       let value = x[i];
-      top = select(top, value, value > top);
+      top = select(top, value, (value > top) | is_nan(value));
     }
     var total = Real(0);
     for (var i = i_first; i < i_end; i += params.inner) {
-      total += exp(x[i] - top);
+      let shifted = x[i] - top;
+      total += select(exp(shifted), shifted, is_nan(shifted));
     }
     for (var i = i_first; i < i_end; i += params.inner) {
       out[i] = finish(x[i] - top, total);

@@ -1,4 +1,5 @@
-// Elementwise function of one tensor: out[i] = apply(x[i]), four elements at a time (buffers are padded to 16 bytes).
+// Elementwise function of one tensor, four elements at a time: out[i] = apply(x[i]). The last four
+// may reach past the tensor, but not past its buffer, whose size is a multiple of 256 bytes.
 // Consts: GROUP (threads per workgroup).   Functions: apply(x: Vec) -> Vec with Vec = vec4<Real>.
 struct Params { count: u32, per_thread: u32, groups_x: u32 }
 @group(0) @binding(0) var<uniform> params: Params;

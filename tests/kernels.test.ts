@@ -8,9 +8,10 @@ import type { GpuDevice } from '../engine/gpu-device.ts';
 import { openDevice } from '../engine/node-device.ts';
 import { apply } from '../engine/op.ts';
 import { conv2dInputGradOp, conv2dOp, conv2dWeightGradOp, convAttrs } from '../engine/ops/conv.ts';
+import { allOps } from '../engine/ops/index.ts';
 import { matmulOp } from '../engine/ops/matmul.ts';
 import { formatShape, type Shape, sizeOf } from '../engine/shape.ts';
-import type { Op } from '../engine/tensor.ts';
+import type { Example, Op } from '../engine/tensor.ts';
 import { randomValues } from './gradcheck.ts';
 
 let gpu: GpuDevice;
@@ -25,6 +26,12 @@ const adapters: Record<string, (own: AdapterProfile) => AdapterProfile> = {
   'a GPU': (own) => ({ ...own, family: 'gpu', subgroupSize: 0 }),
   'a software adapter without subgroups': (own) => ({ ...own, family: 'software', subgroupSize: 0 }),
   'few workgroups per dimension': (own) => ({ ...own, maxWorkgroupsPerDimension: 3 }),
+  'a GPU with few workgroups': (own) => ({
+    ...own,
+    family: 'gpu',
+    subgroupSize: 0,
+    maxWorkgroupsPerDimension: 3,
+  }),
 };
 
 /** The op with its kernel planned for another adapter. */
@@ -34,10 +41,15 @@ function plannedFor<A>(op: Op<A>, name: string): Op<A> {
   return { ...op, name: `${op.name} for ${name}`, kernel };
 }
 
-/** Largest error of the GPU relative to the largest reference value. */
-async function errorOf<A>(op: Op<A>, shapes: Shape[], attrs: A): Promise<number> {
+/** Largest error of the GPU relative to the largest reference value. `fixed` holds inputs that are not random. */
+async function errorOf<A>(
+  op: Op<A>,
+  shapes: readonly Shape[],
+  attrs: A,
+  { range = [-1, 1], fixed = {} }: Pick<Example<A>, 'range' | 'fixed'> = {},
+): Promise<number> {
   const values = shapes.map((shape, i) =>
-    randomValues(`kernel ${i}`, sizeOf(shape), [-1, 1]).map(Math.fround),
+    (fixed[i] ?? randomValues(`kernel ${i}`, sizeOf(shape), range)).map(Math.fround),
   );
   const inputsOn = (device: CpuDevice | GpuDevice) =>
     shapes.map((shape, i) => tensor(device, values[i], shape));
@@ -56,6 +68,50 @@ const BOUND = 2e-5;
 const size = (max: number) => fc.integer({ min: 1, max });
 
 describe.each(Object.keys(adapters))('kernels chosen for %s', (name) => {
+  // Compiles a program for most ops, hence seconds.
+  test('every op on its examples', { timeout: 60_000 }, async () => {
+    for (const op of allOps) {
+      const planned = plannedFor(op, name);
+      for (const { inputs, attrs, range, fixed } of op.examples) {
+        const error = await errorOf(planned, inputs, attrs ?? {}, { range, fixed });
+        expect(error, `${op.name} ${inputs.map(formatShape)}`).toBeLessThan(BOUND);
+      }
+    }
+  });
+
+  test('sums, maxima, orders and broadcasts longer than a thread takes', async () => {
+    const plan = (op: string) => plannedFor(allOps.find(({ name }) => name === op) as Op<unknown>, name);
+    const cases: [string, Shape[], unknown][] = [
+      ['reduceSum', [[3, 1000, 5]], {}],
+      ['reduceSum', [[2, 0, 3]], {}],
+      ['argmax', [[3, 1000, 5]], { axis: 1 }],
+      ['argsort', [[3, 301]], { descending: true }],
+      ['softmax', [[70, 9, 3]], { axis: 1 }],
+      [
+        'add',
+        [
+          [7, 1, 5, 12],
+          [3, 1, 12],
+        ],
+        {},
+      ],
+      [
+        'mul',
+        [
+          [7, 1, 12, 5],
+          [1, 3, 1, 5],
+        ],
+        {},
+      ],
+      ['exp', [[1237]], {}],
+      ['permute', [[3, 4, 5, 6, 7]], { order: [4, 2, 0, 3, 1] }],
+    ];
+    for (const [op, shapes, attrs] of cases) {
+      const error = await errorOf(plan(op), shapes, attrs);
+      expect(error, `${op} ${shapes.map(formatShape)}`).toBeLessThan(BOUND);
+    }
+  });
+
   test('matmul', { timeout: 60_000 }, async () => {
     const op = plannedFor(matmulOp, name);
     const problem = fc.record({

@@ -9,24 +9,18 @@ import { gather } from './indexing.ts';
 import { permute } from './layout.ts';
 import { beats, beatsWgsl } from './pick.ts';
 import { INDEX_LIMIT } from './pool-window.ts';
+import { partsOf } from './reduce-plan.ts';
 import { spanOf } from './span.ts';
 
 interface AxisAttrs {
   readonly axis: number;
 }
 
-/** Below this many results a long line is cut into parts, so that all threads have work. */
-const WANTED_THREADS = { gpu: 16384, software: 64 };
-const SHORTEST_PART = 64;
-
 function planArgmax({ inputs: [x], output, attrs: { axis }, adapter }: KernelRequest<AxisAttrs>): KernelPlan {
   const size = x[axis];
   const inner = sizeOf(x.slice(axis + 1));
   const results = sizeOf(output);
-  const wanted = Math.floor(WANTED_THREADS[adapter.family] / results);
-  const partSize = Math.ceil(size / Math.max(1, Math.min(wanted, Math.floor(size / SHORTEST_PART))));
-  // Counted back from the size of a part, so that no part is empty.
-  const parts = Math.ceil(size / partSize);
+  const { parts, partSize } = partsOf(size, results, adapter);
   const step = (
     shader: 'argmax' | 'argmax_parts',
     count: number,

@@ -1,6 +1,8 @@
 // Elementwise arithmetic. Every op takes tensors or numbers, and broadcasts.
 import { constant } from '../create.ts';
+import { UsageError } from '../errors.ts';
 import { apply } from '../op.ts';
+import { sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { sum, sumTo } from './broadcast.ts';
 import { binaryOp, unaryOp } from './elementwise.ts';
@@ -10,11 +12,11 @@ export type Operand = Tensor | number;
 
 const none = {};
 
-/** The operands as tensors of one device; numbers follow the tensor they stand beside. */
+/** The operands as tensors of one device; numbers follow the tensor they stand beside. Throws UsageError for two numbers. */
 export function operandsOf(a: Operand, b: Operand): [Tensor, Tensor] {
   if (typeof a !== 'number') return [a, typeof b === 'number' ? constant(a.device, b) : b];
   if (typeof b !== 'number') return [constant(b.device, a), b];
-  throw new TypeError('elementwise op: both operands are numbers; one must be a tensor');
+  throw new UsageError(`elementwise op: both operands are numbers, ${a} and ${b}; one must be a tensor`);
 }
 
 export const addOp = binaryOp({
@@ -108,10 +110,8 @@ export const sqrtOp = unaryOp({
 /** Square root of x >= 0. */
 export const sqrt = (x: Tensor): Tensor => apply(sqrtOp, [x], none);
 
-/** Mean over `axes` (all by default). */
+/** Mean over `axes` (all by default); NaN where there is nothing. Throws ShapeError for an axis that x does not have. */
 export function mean(x: Tensor, axes?: readonly number[], options?: { readonly keepDims?: boolean }): Tensor {
   const total = sum(x, axes, options);
-  let count = 1;
-  for (const axis of axes ?? x.shape.keys()) count *= x.shape.at(axis) as number;
-  return div(total, count);
+  return div(total, sizeOf(x.shape) / sizeOf(total.shape));
 }

@@ -195,6 +195,7 @@ export const avgPoolAdjointOp = defineOp<AdjointAttrs>({
 const avgPoolAdjoint = (g: Tensor, windows: AvgWindows, size: Pair): Tensor =>
   apply(avgPoolAdjointOp, [g], { windows, size });
 
+/** Options of `avgPool2d`. */
 export interface AvgPoolOptions extends PoolOptions {
   /** Whether padding counts as zeros in the mean (the default, as in PyTorch), or not at all. */
   readonly countIncludePad?: boolean;

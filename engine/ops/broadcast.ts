@@ -4,6 +4,7 @@ import { ShapeError } from '../errors.ts';
 import { apply, defineOp } from '../op.ts';
 import {
   broadcastStrides,
+  checkShape,
   formatShape,
   isSameShape,
   normalizeAxis,
@@ -22,6 +23,7 @@ interface ShapeAttrs {
 export const reshapeOp = defineOp<ShapeAttrs>({
   name: 'reshape',
   shape([x], { shape }) {
+    checkShape('reshape', shape);
     if (sizeOf(x) !== sizeOf(shape)) {
       throw new ShapeError(
         `reshape: ${formatShape(x)} has ${sizeOf(x)} elements and ${formatShape(shape)} ${sizeOf(shape)}; they must be equal`,
@@ -36,16 +38,23 @@ export const reshapeOp = defineOp<ShapeAttrs>({
   isView: true,
 });
 
-/** The same numbers under another shape; one size may be -1 and is worked out. No copy. */
+/** The same numbers under another shape; one size may be -1 and is worked out. No copy. Throws ShapeError. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
   const known = shape.reduce((size, n) => (n === -1 ? size : size * n), 1);
-  const resolved = shape.map((n) => (n === -1 ? sizeOf(x.shape) / known : n));
+  const missing = sizeOf(x.shape) / known;
+  if (shape.includes(-1) && !Number.isInteger(missing)) {
+    throw new ShapeError(
+      `reshape: ${formatShape(x.shape)} does not fill ${formatShape(shape)}; its ${sizeOf(x.shape)} elements must be a multiple of ${known}`,
+    );
+  }
+  const resolved = shape.map((n) => (n === -1 ? missing : n));
   return isSameShape(x.shape, resolved) ? x : apply(reshapeOp, [x], { shape: resolved });
 }
 
 export const expandOp = defineOp<ShapeAttrs>({
   name: 'expand',
   shape([x], { shape }) {
+    checkShape('expand', shape);
     const lead = shape.length - x.length;
     if (lead < 0 || x.some((n, i) => n !== 1 && n !== shape[lead + i])) {
       throw new ShapeError(
@@ -71,7 +80,7 @@ export const expandOp = defineOp<ShapeAttrs>({
   ],
 });
 
-/** Repeats axes of size 1, and adds leading axes, until the shape is reached. */
+/** Repeats axes of size 1, and adds leading axes, until the shape is reached. Throws ShapeError if it cannot be. */
 export function expand(x: Tensor, shape: Shape): Tensor {
   return isSameShape(x.shape, shape) ? x : apply(expandOp, [x], { shape });
 }
@@ -121,12 +130,13 @@ function sumAxes(x: Tensor, axes: readonly number[]): Tensor {
   return reshape(result, shape);
 }
 
+/** Options of sums, means and maxima. */
 export interface ReduceOptions {
   /** Keep the summed axes with size 1; default false. */
   readonly keepDims?: boolean;
 }
 
-/** Sum over `axes` (all by default). */
+/** Sum over `axes` (all by default). Throws ShapeError for an axis that x does not have. */
 export function sum(x: Tensor, axes?: readonly number[], { keepDims = false }: ReduceOptions = {}): Tensor {
   const chosen = (axes ?? x.shape.map((_, i) => i)).map((axis) => normalizeAxis('sum', axis, x.shape.length));
   const kept = sumAxes(x, chosen);

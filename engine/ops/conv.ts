@@ -1,117 +1,23 @@
 // The convolution triple: forward, input gradient and weight gradient are one form, linear in each of three tensors
 //   T(x, w, y) = sum x[n, c, i] w[o, c, k] y[n, o, p]   over all (i, k, p) with i = p stride + k dilation - padding,
 // with one of the three left out each time. So each one's slopes are the other two, to every order.
-import { ShapeError } from '../errors.ts';
 import { apply, defineOp } from '../op.ts';
-import { formatShape, type Shape } from '../shape.ts';
+import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { type ConvGeometry, planConv2d } from './gemm-plan.ts';
+import {
+  type ConvAttrs,
+  eachTerm,
+  geometryOf,
+  inputGeometry,
+  type Pair,
+  type SizedConvAttrs,
+  weightGeometry,
+} from './conv-geometry.ts';
+import { planConv2d } from './gemm-plan.ts';
 
-type Pair = readonly [number, number];
-
-/** Options of a convolution, one value per axis [vertical, horizontal]. */
-export interface ConvAttrs {
-  readonly stride: Pair;
-  readonly padding: Pair;
-  readonly dilation: Pair;
-  readonly groups: number;
-}
-
-/** Spatial size of the side that the other two tensors do not determine. */
-interface SizedConvAttrs extends ConvAttrs {
-  readonly size: Pair;
-}
-
-const outputSize = (n: number, kernel: number, stride: number, padding: number, dilation: number): number =>
-  Math.floor((n + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1;
-
-function fail(where: string, x: Shape, w: Shape, rule: string): never {
-  throw new ShapeError(`${where}: x is ${formatShape(x)} and the weight ${formatShape(w)}; ${rule}`);
-}
-
-/** Sizes of a convolution x [N, C, H, W] * w [O, C/groups, KH, KW]. Throws ShapeError when they do not fit. */
-function geometryOf(where: string, x: Shape, w: Shape, attrs: ConvAttrs): ConvGeometry {
-  const { stride, padding, dilation, groups } = attrs;
-  if (x.length !== 4 || w.length !== 4)
-    fail(where, x, w, 'they must be [N, C, H, W] and [O, C / groups, KH, KW]');
-  const [N, C, H, W] = x;
-  const [O, perGroup, KH, KW] = w;
-  if (C !== perGroup * groups || O % groups !== 0) {
-    fail(
-      where,
-      x,
-      w,
-      `with ${groups} groups the weight must be [multiple of ${groups}, ${C / groups}, KH, KW]`,
-    );
-  }
-  const OH = outputSize(H, KH, stride[0], padding[0], dilation[0]);
-  const OW = outputSize(W, KW, stride[1], padding[1], dilation[1]);
-  if (OH < 1 || OW < 1)
-    fail(where, x, w, 'the kernel is larger than the padded image; pad more or use a smaller kernel');
-  return { N, C, H, W, O, OH, OW, kernel: [KH, KW], stride, padding, dilation, groups };
-}
-
-/** Calls `visit` with the flat indices of every product of the trilinear form. */
-function eachTerm(geometry: ConvGeometry, visit: (iX: number, iW: number, iY: number) => void): void {
-  const { N, C, H, W, O, OH, OW, kernel, stride, padding, dilation, groups } = geometry;
-  const [KH, KW] = kernel;
-  const cPerGroup = C / groups;
-  const oPerGroup = O / groups;
-  for (let n = 0; n < N; n++) {
-    for (let o = 0; o < O; o++) {
-      const firstChannel = Math.floor(o / oPerGroup) * cPerGroup;
-      for (let oy = 0; oy < OH; oy++) {
-        for (let ox = 0; ox < OW; ox++) {
-          const iY = ((n * O + o) * OH + oy) * OW + ox;
-          for (let c = 0; c < cPerGroup; c++) {
-            for (let ky = 0; ky < KH; ky++) {
-              const y = oy * stride[0] + ky * dilation[0] - padding[0];
-              if (y < 0 || y >= H) continue;
-              for (let kx = 0; kx < KW; kx++) {
-                const xx = ox * stride[1] + kx * dilation[1] - padding[1];
-                if (xx < 0 || xx >= W) continue;
-                const iX = ((n * C + firstChannel + c) * H + y) * W + xx;
-                visit(iX, ((o * cPerGroup + c) * KH + ky) * KW + kx, iY);
-              }
-            }
-          }
-        }
-      }
-    }
-  }
-}
+export type { ConvAttrs };
 
 const spatial = (shape: Shape): Pair => [shape[2], shape[3]];
-
-const inputShape = (y: Shape, w: Shape, { groups, size }: SizedConvAttrs): Shape => [
-  y[0],
-  w[1] * groups,
-  ...size,
-];
-
-function inputGeometry(y: Shape, w: Shape, attrs: SizedConvAttrs): ConvGeometry {
-  if (y.length !== 4 || w.length !== 4 || y[1] !== w[0]) {
-    fail('conv2dInputGrad', y, w, 'they must be [N, O, OH, OW] and [O, C / groups, KH, KW] with one O');
-  }
-  const geometry = geometryOf('conv2dInputGrad', inputShape(y, w, attrs), w, attrs);
-  if (geometry.OH !== y[2] || geometry.OW !== y[3]) {
-    fail(
-      'conv2dInputGrad',
-      y,
-      w,
-      `an image of ${formatShape(attrs.size)} gives [${geometry.OH}, ${geometry.OW}]`,
-    );
-  }
-  return geometry;
-}
-
-function weightGeometry(x: Shape, y: Shape, attrs: SizedConvAttrs): ConvGeometry {
-  const geometry = geometryOf('conv2dWeightGrad', x, [y[1], x[1] / attrs.groups, ...attrs.size], attrs);
-  if (geometry.N !== y[0] || geometry.OH !== y[2] || geometry.OW !== y[3]) {
-    fail('conv2dWeightGrad', x, y, `the second must be [${geometry.N}, O, ${geometry.OH}, ${geometry.OW}]`);
-  }
-  return geometry;
-}
 
 export const conv2dOp = defineOp<ConvAttrs>({
   name: 'conv2d',
@@ -244,7 +150,10 @@ export function convAttrs({ stride = 1, padding = 0, dilation = 1, groups = 1 }:
   return { stride: pairOf(stride), padding: pairOf(padding), dilation: pairOf(dilation), groups };
 }
 
-/** Cross-correlation of x [N, C, H, W] with w [O, C/groups, KH, KW], as PyTorch's conv2d. Returns [N, O, OH, OW]. */
+/**
+ * Cross-correlation of x [N, C, H, W] with w [O, C/groups, KH, KW], as PyTorch's conv2d. Returns [N, O, OH, OW]. Throws
+ * ShapeError.
+ */
 export function conv2d(x: Tensor, w: Tensor, options: ConvOptions = {}): Tensor {
   return apply(conv2dOp, [x, w], convAttrs(options));
 }

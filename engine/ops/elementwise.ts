@@ -4,31 +4,24 @@ import { ShapeError } from '../errors.ts';
 import { defineOp } from '../op.ts';
 import { broadcastShapes, broadcastStrides, formatShape, isSameShape, type Shape, sizeOf } from '../shape.ts';
 import type { Example, Op, Vjp } from '../tensor.ts';
+import { nanWgsl } from './nan.ts';
 import { spanOf } from './span.ts';
 
 type NoAttrs = Record<string, never>;
 
-/** `Vec`, and `is_nan` by bits: compilers may take `x != x` for false. */
-function vectorOf(lanes: 1 | 4): string {
-  const of = (scalar: string) => (lanes === 4 ? `vec4<${scalar}>` : scalar);
-  return `alias Vec = ${of('Real')};
-fn is_nan(x: Vec) -> ${of('bool')} {
-  return (bitcast<${of('u32')}>(x) & ${of('u32')}(0x7fffffffu)) > ${of('u32')}(0x7f800000u);
-}
-`;
-}
-
 interface UnaryDefinition {
   readonly name: string;
   readonly reference: (x: number) => number;
-  /** Body of `fn apply(x: Vec) -> Vec`; write literals as `Vec(1)`. */
+  /** Body of `fn apply(x: Vec) -> Vec`; write literals as `Vec(1)`. NaN must pass, see nan.ts. */
   readonly wgsl: string;
+  /** WGSL functions that the body calls. */
+  readonly functions?: string;
   readonly vjp: Vjp<NoAttrs> | null;
   readonly range?: readonly [number, number];
 }
 
 /** Declares an elementwise op of one tensor. */
-export function unaryOp({ name, reference, wgsl, vjp, range }: UnaryDefinition): Op<NoAttrs> {
+export function unaryOp({ name, reference, wgsl, functions = '', vjp, range }: UnaryDefinition): Op<NoAttrs> {
   return defineOp<NoAttrs>({
     name,
     shape: ([x]) => x,
@@ -37,7 +30,7 @@ export function unaryOp({ name, reference, wgsl, vjp, range }: UnaryDefinition):
     },
     kernel({ output, adapter }) {
       const span = spanOf(Math.ceil(sizeOf(output) / 4), adapter);
-      const apply = `${vectorOf(4)}fn apply(x: Vec) -> Vec { ${wgsl} }\n`;
+      const apply = `${nanWgsl(4)}${functions}fn apply(x: Vec) -> Vec { ${wgsl} }\n`;
       const prelude = span.prelude + apply;
       const { params, workgroups } = span;
       return {
@@ -55,7 +48,7 @@ export function unaryOp({ name, reference, wgsl, vjp, range }: UnaryDefinition):
 interface BinaryDefinition {
   readonly name: string;
   readonly reference: (a: number, b: number) => number;
-  /** Body of `fn apply(a: Vec, b: Vec) -> Vec`; write literals as `Vec(1)`. */
+  /** Body of `fn apply(a: Vec, b: Vec) -> Vec`; write literals as `Vec(1)`. NaN must pass, see nan.ts. */
   readonly wgsl: string;
   readonly vjp: readonly [Vjp<NoAttrs> | null, Vjp<NoAttrs> | null];
   readonly examples?: readonly Example<NoAttrs>[];
@@ -169,7 +162,7 @@ function planBinary(
   { inputs: [a, b], output, adapter }: KernelRequest<NoAttrs>,
 ): KernelPlan {
   const operands = [{ input: 0 }, { input: 1 }, 'output'] as const;
-  const apply = (lanes: 1 | 4) => `${vectorOf(lanes)}fn apply(a: Vec, b: Vec) -> Vec { ${wgsl} }\n`;
+  const apply = (lanes: 1 | 4) => `${nanWgsl(lanes)}fn apply(a: Vec, b: Vec) -> Vec { ${wgsl} }\n`;
   const count = sizeOf(output);
   if (isSameShape(a, b)) {
     const { prelude, params, workgroups } = spanOf(Math.ceil(count / 4), adapter);

@@ -1,11 +1,11 @@
 // Which product of matrices an op is: matmul and the three directions of conv2d, one kernel family for all.
 import type { ShaderName } from '../../shaders/catalogue.ts';
 import type { AdapterProfile, KernelPlan } from '../dispatch.ts';
-import { type GemmVariant, planGemm } from './gemm-variants.ts';
+import { planGemm } from './gemm-variants.ts';
 import { spanOf } from './span.ts';
 
 /** Sizes of a batched product C[z] = A[z] B[z] and the strides of A and B in elements. C [batch, M, N] is contiguous. */
-export interface MatmulGeometry {
+interface MatmulGeometry {
   readonly batch: number;
   readonly M: number;
   readonly N: number;
@@ -34,10 +34,10 @@ export interface ConvGeometry {
   readonly groups: number;
 }
 
-export type ConvDirection = 'forward' | 'input' | 'weight';
+type ConvDirection = 'forward' | 'input' | 'weight';
 
-/** C[z] = A[z] B[z]; inputs: A, B. The variant is chosen for the adapter unless it is given. */
-export function planMatmul(g: MatmulGeometry, adapter: AdapterProfile, variant?: GemmVariant): KernelPlan {
+/** C[z] = A[z] B[z]; inputs: A, B. */
+export function planMatmul(g: MatmulGeometry, adapter: AdapterProfile): KernelPlan {
   const a = { batch: g.aBatchStride, outer: g.aRowStride, term: g.aColStride, size: g.M, outStride: g.N };
   const b = { batch: g.bBatchStride, outer: g.bColStride, term: g.bRowStride, size: g.N, outStride: 1 };
   // Kernels work on blocks of columns: the longer side takes that place, or a product with 10 columns computes 16.
@@ -63,22 +63,15 @@ export function planMatmul(g: MatmulGeometry, adapter: AdapterProfile, variant?:
       },
     },
     adapter,
-    variant,
   );
 }
 
 /**
  * One direction of conv2d. The output and the inputs, in order:
  *   forward  y [N, O, OH, OW] of x, w      input  dx [N, C, H, W] of dy, w      weight  dw [O, C/groups, kernel] of x, dy
- * The variant is chosen for the adapter unless it is given.
  */
-export function planConv2d(
-  direction: ConvDirection,
-  g: ConvGeometry,
-  adapter: AdapterProfile,
-  variant?: GemmVariant,
-): KernelPlan {
-  if (direction === 'input' && isCheaperByTaps(g)) return planInputByTaps(g, adapter, variant);
+export function planConv2d(direction: ConvDirection, g: ConvGeometry, adapter: AdapterProfile): KernelPlan {
+  if (direction === 'input' && isCheaperByTaps(g)) return planInputByTaps(g, adapter);
   const { operandsShader, rows, columns, terms } = convAsProduct(direction, g);
   return planGemm(
     {
@@ -88,27 +81,27 @@ export function planConv2d(
       rows,
       columns,
       terms,
-      params: {
-        channels: g.C,
-        height: g.H,
-        width: g.W,
-        out_channels: g.O,
-        out_height: g.OH,
-        out_width: g.OW,
-        kernel_h: g.kernel[0],
-        kernel_w: g.kernel[1],
-        stride_y: g.stride[0],
-        stride_x: g.stride[1],
-        padding_y: g.padding[0],
-        padding_x: g.padding[1],
-        dilation_y: g.dilation[0],
-        dilation_x: g.dilation[1],
-      },
+      params: { channels: g.C, out_channels: g.O, ...windowParams(g) },
     },
     adapter,
-    variant,
   );
 }
+
+/** Params of the kernels about one plane, its output plane and the window between them. */
+const windowParams = (g: ConvGeometry): Record<string, number> => ({
+  height: g.H,
+  width: g.W,
+  out_height: g.OH,
+  out_width: g.OW,
+  kernel_h: g.kernel[0],
+  kernel_w: g.kernel[1],
+  stride_y: g.stride[0],
+  stride_x: g.stride[1],
+  padding_y: g.padding[0],
+  padding_x: g.padding[1],
+  dilation_y: g.dilation[0],
+  dilation_x: g.dilation[1],
+});
 
 /** Elements of the buffer that holds one value per output pixel, input channel and tap. */
 const tapCount = (g: ConvGeometry): number => g.N * g.C * g.kernel[0] * g.kernel[1] * g.OH * g.OW;
@@ -128,7 +121,7 @@ function isCheaperByTaps(g: ConvGeometry): boolean {
 }
 
 /** taps[n] = w^T dy[n], a product over output channels alone; then each pixel gathers its taps. Inputs: dy, w. */
-function planInputByTaps(g: ConvGeometry, adapter: AdapterProfile, variant?: GemmVariant): KernelPlan {
+function planInputByTaps(g: ConvGeometry, adapter: AdapterProfile): KernelPlan {
   const taps = g.C * g.kernel[0] * g.kernel[1];
   const pixels = g.OH * g.OW;
   const product = planGemm(
@@ -152,27 +145,12 @@ function planInputByTaps(g: ConvGeometry, adapter: AdapterProfile, variant?: Gem
       targetTemp: 0,
     },
     adapter,
-    variant,
   );
   const { prelude, params, workgroups } = spanOf(g.N * g.C * g.H * g.W, adapter);
   const gather = {
     shader: 'col2im' as const,
     prelude,
-    params: {
-      ...params,
-      height: g.H,
-      width: g.W,
-      out_height: g.OH,
-      out_width: g.OW,
-      kernel_h: g.kernel[0],
-      kernel_w: g.kernel[1],
-      stride_y: g.stride[0],
-      stride_x: g.stride[1],
-      padding_y: g.padding[0],
-      padding_x: g.padding[1],
-      dilation_y: g.dilation[0],
-      dilation_x: g.dilation[1],
-    },
+    params: { ...params, ...windowParams(g) },
     operands: [{ temp: 0 }, 'output'] as const,
     workgroups,
   };

@@ -9,7 +9,7 @@ import {
 } from '../dispatch.ts';
 import { multiplyBlock, panelTerms } from './gemm-panel.ts';
 
-export type GemmVariant = 'plain' | 'tiled' | 'panel';
+type GemmVariant = 'plain' | 'tiled' | 'panel';
 
 /** out[z](m, n) = sum_k A(z, m, k) B(z, k, n). Where the values lie is told by the operands file and its params. */
 export interface Product {
@@ -46,18 +46,14 @@ const WORKGROUPS_WANTED = { software: 16, gpu: 256 } as const;
 const MIN_SPLIT_TERMS = 256;
 
 /** Steps for one product: a single dispatch, or partial sums over parts of k and one dispatch that adds them. */
-export function planGemm(
-  product: Product,
-  adapter: AdapterProfile,
-  variant = chooseVariant(product, adapter),
-): KernelPlan {
+export function planGemm(product: Product, adapter: AdapterProfile): KernelPlan {
   const outSize = product.batches * product.rows * product.columns;
   const { targetTemp } = product;
   const target: Operand = targetTemp === undefined ? 'output' : { temp: targetTemp };
   const partialSums: Operand = { temp: targetTemp === undefined ? 0 : targetTemp + 1 };
   if (outSize === 0) return { steps: [] };
   if (product.terms === 0) return { steps: [{ clear: target }] };
-  const launch = launchers[variant](product, adapter);
+  const launch = launchers[chooseVariant(product, adapter)](product, adapter);
   const isSplit = launch.splits > 1;
   const multiply: Dispatch = {
     shader: launch.shader,

@@ -76,6 +76,9 @@ export const scatterAddOp = defineOp<ScatterAttrs>({
         `scatterAdd: values are ${formatShape(g)} and indices ${formatShape(indices)}; they must be equal`,
       );
     }
+    if (!Number.isInteger(size) || size < 0) {
+      throw new ShapeError(`scatterAdd: ${size} is no size of axis ${axis}; pass a whole number from 0 up`);
+    }
     return g.map((n, i) => (i === axis ? size : n));
   },
   reference([g, indices], { axis, size }, out) {
@@ -114,7 +117,8 @@ export const scatterAddOp = defineOp<ScatterAttrs>({
 
 /**
  * Adjoint of `gather`: zeros with g added at its indices along `axis`, which gets `size` elements; an index that is not
- * in 0..size-1 adds nothing. Every result reads all indices of its line, so lines of many indices are slow.
+ * in 0..size-1 adds nothing. Every result reads all indices of its line, so lines of many indices are slow. Throws
+ * ShapeError.
  */
 export const scatterAdd = (g: Tensor, indices: Tensor, axis: number, size: number): Tensor =>
   apply(scatterAddOp, [g, indices], { axis: normalizeAxis('scatterAdd', axis, g.shape.length), size });
@@ -147,7 +151,10 @@ export const oneHotOp = defineOp<DepthAttrs>({
   ],
 });
 
-/** Rows [.., depth] with 1 at each index and 0 elsewhere; a row of zeros where the index is not in 0..depth-1. */
+/**
+ * Rows [.., depth] with 1 at each index and 0 elsewhere; a row of zeros where the index is not in 0..depth-1. Throws
+ * ShapeError for a depth that is no size.
+ */
 export const oneHot = (indices: Tensor, depth: number): Tensor => apply(oneHotOp, [indices], { depth });
 
 export const whereOp = defineOp<Record<string, never>>({
@@ -186,7 +193,7 @@ export const whereOp = defineOp<Record<string, never>>({
   ],
 });
 
-/** a where the mask is not 0, else b; all three broadcast. What is not chosen leaves no trace, not even NaN. */
+/** a where the mask is not 0, else b; all three broadcast, or ShapeError. What is not chosen leaves no trace, not even NaN. */
 export function where(mask: Tensor, a: Operand, b: Operand): Tensor {
   const [left, right] = operandsOf(typeof a === 'number' ? constant(mask.device, a) : a, b);
   const shape = broadcastShapes('where', broadcastShapes('where', left.shape, right.shape), mask.shape);

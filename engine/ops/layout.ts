@@ -45,7 +45,7 @@ export const permuteOp = defineOp<PermuteAttrs>({
   examples: [{ inputs: [[2, 3, 4]], attrs: { order: [2, 0, 1] } }],
 });
 
-/** Reorders axes: out.shape[i] = x.shape[order[i]]. */
+/** Reorders axes: out.shape[i] = x.shape[order[i]]. Throws ShapeError unless each axis is named once. */
 export function permute(x: Tensor, order: readonly number[]): Tensor {
   return order.every((axis, i) => axis === i) && order.length === x.shape.length
     ? x
@@ -68,13 +68,18 @@ function checkBox(where: string, whole: Shape, starts: readonly number[], box: S
   const fits =
     starts.length === whole.length &&
     box.length === whole.length &&
-    whole.every((n, axis) => starts[axis] >= 0 && box[axis] >= 0 && starts[axis] + box[axis] <= n);
+    [...starts, ...box, ...whole].every((n) => Number.isInteger(n) && n >= 0) &&
+    whole.every((n, axis) => starts[axis] + box[axis] <= n);
   if (!fits) {
     throw new ShapeError(
       `${where}: box ${formatShape(box)} at [${starts.join(', ')}] does not lie in ${formatShape(whole)}; give one start and size per axis`,
     );
   }
 }
+
+/** Whether the box is the whole tensor. A wrong start is not: it must reach the op, to be refused there. */
+const isWhole = (x: Tensor, starts: readonly number[], shape: Shape): boolean =>
+  isSameShape(x.shape, shape) && starts.length === shape.length && starts.every((n) => n === 0);
 
 export const sliceOp = defineOp<BoxAttrs>({
   name: 'slice',
@@ -93,7 +98,7 @@ export const sliceOp = defineOp<BoxAttrs>({
 
 /** The box [shape] that begins at index `starts`. Throws ShapeError when it leaves the tensor. */
 export function slice(x: Tensor, starts: readonly number[], shape: Shape): Tensor {
-  return isSameShape(x.shape, shape) ? x : apply(sliceOp, [x], { starts, shape });
+  return isWhole(x, starts, shape) ? x : apply(sliceOp, [x], { starts, shape });
 }
 
 export const padOp = defineOp<BoxAttrs>({
@@ -114,9 +119,9 @@ export const padOp = defineOp<BoxAttrs>({
   examples: [{ inputs: [[2, 3]], attrs: { starts: [1, 0], shape: [4, 5] } }],
 });
 
-/** Zeros [shape] with x laid in at index `starts`: the adjoint of `slice`. */
+/** Zeros [shape] with x laid in at index `starts`: the adjoint of `slice`. Throws ShapeError when x does not fit in. */
 export function pad(x: Tensor, starts: readonly number[], shape: Shape): Tensor {
-  return isSameShape(x.shape, shape) ? x : apply(padOp, [x], { starts, shape });
+  return isWhole(x, starts, shape) ? x : apply(padOp, [x], { starts, shape });
 }
 
 interface ConcatAttrs {
@@ -197,8 +202,9 @@ export const concatOp = defineOp<ConcatAttrs>({
   ],
 });
 
-/** Joins tensors along `axis`; all other sizes must be equal. */
+/** Joins tensors along `axis`. Throws ShapeError when other sizes differ, or there is nothing to join. */
 export function concat(parts: readonly Tensor[], axis: number): Tensor {
-  if (parts.length === 1) return parts[0];
-  return apply(concatOp, parts, { axis: normalizeAxis('concat', axis, parts[0].shape.length) });
+  if (parts.length === 0) throw new ShapeError('concat: there are no tensors; pass at least one');
+  const along = normalizeAxis('concat', axis, parts[0].shape.length);
+  return parts.length === 1 ? parts[0] : apply(concatOp, parts, { axis: along });
 }

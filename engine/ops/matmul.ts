@@ -3,7 +3,6 @@ import { ShapeError } from '../errors.ts';
 import { apply, defineOp } from '../op.ts';
 import { formatShape, type Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { reshape } from './broadcast.ts';
 import { planMatmul } from './gemm-plan.ts';
 
 interface MatmulAttrs {
@@ -19,25 +18,28 @@ interface Sizes {
 }
 
 function sizesOf(a: Shape, b: Shape, { transposeA, transposeB }: MatmulAttrs): Sizes {
-  if (a.length !== 3 || b.length !== 3 || a[0] !== b[0]) {
+  const [aRows, aColumns] = a.slice(-2);
+  const [bRows, bColumns] = b.slice(-2);
+  const isBatched = a.length === 3;
+  if (a.length !== b.length || !(isBatched ? a[0] === b[0] : a.length === 2)) {
     throw new ShapeError(
       `matmul: a is ${formatShape(a)} and b is ${formatShape(b)}; both must be [rows, columns] or [batch, rows, columns] with one batch`,
     );
   }
-  const [M, K] = transposeA ? [a[2], a[1]] : [a[1], a[2]];
-  const [inner, N] = transposeB ? [b[2], b[1]] : [b[1], b[2]];
+  const [M, K] = transposeA ? [aColumns, aRows] : [aRows, aColumns];
+  const [inner, N] = transposeB ? [bColumns, bRows] : [bRows, bColumns];
   if (K !== inner) {
     const flags = `${transposeA ? ', a transposed' : ''}${transposeB ? ', b transposed' : ''}`;
     throw new ShapeError(
-      `matmul: inner sizes differ, a is ${formatShape(a.slice(1))} and b is ${formatShape(b.slice(1))}${flags}; transpose one or check the layer before it`,
+      `matmul: inner sizes differ, a is ${formatShape(a)} and b is ${formatShape(b)}${flags}; transpose one or check the layer before it`,
     );
   }
-  return { batch: a[0], M, N, K };
+  return { batch: isBatched ? a[0] : 1, M, N, K };
 }
 
 /** Strides of the logical [rows, columns] view of a stored matrix. */
 function stridesOfView(stored: Shape, isTransposed: boolean): { row: number; column: number; batch: number } {
-  const [, rows, columns] = stored;
+  const [rows, columns] = stored.slice(-2);
   const batch = rows * columns;
   return isTransposed ? { row: 1, column: columns, batch } : { row: columns, column: 1, batch };
 }
@@ -45,8 +47,8 @@ function stridesOfView(stored: Shape, isTransposed: boolean): { row: number; col
 export const matmulOp = defineOp<MatmulAttrs>({
   name: 'matmul',
   shape([a, b], attrs) {
-    const { batch, M, N } = sizesOf(a, b, attrs);
-    return [batch, M, N];
+    const { M, N } = sizesOf(a, b, attrs);
+    return a.length === 3 ? [a[0], M, N] : [M, N];
   },
   reference([a, b], attrs, out) {
     const { batch, M, N, K } = sizesOf(a.shape, b.shape, attrs);
@@ -89,8 +91,8 @@ export const matmulOp = defineOp<MatmulAttrs>({
   examples: [
     {
       inputs: [
-        [1, 3, 4],
-        [1, 4, 2],
+        [3, 4],
+        [4, 2],
       ],
       attrs: { transposeA: false, transposeB: false },
     },
@@ -123,9 +125,10 @@ function product(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean)
   return apply(matmulOp, [a, b], { transposeA, transposeB });
 }
 
-/** a [M, K] times b [K, N], or both with a batch axis in front; the flags transpose the last two axes first. */
+/**
+ * a [M, K] times b [K, N], or both with a batch axis in front; the flags transpose the last two axes first. Throws
+ * ShapeError.
+ */
 export function matmul(a: Tensor, b: Tensor, { transposeA = false, transposeB = false } = {}): Tensor {
-  if (a.shape.length !== 2 || b.shape.length !== 2) return product(a, b, transposeA, transposeB);
-  const result = product(reshape(a, [1, ...a.shape]), reshape(b, [1, ...b.shape]), transposeA, transposeB);
-  return reshape(result, result.shape.slice(1));
+  return product(a, b, transposeA, transposeB);
 }

@@ -1,17 +1,15 @@
 // What maxima and everything indexed share: which of two values wins, and how one element per index is picked.
 import type { AdapterProfile, Dispatch } from '../dispatch.ts';
+import { nanWgsl } from './nan.ts';
 import { spanOf } from './span.ts';
 
 /** Whether `value` displaces `best` as the maximum: not on a tie, and NaN is the largest number. */
 export const beats = (value: number, best: number): boolean =>
   value > best || (Number.isNaN(value) && !Number.isNaN(best));
 
-/**
- * The same for kernels. NaN is told by its bits: `x != x` is an ordered comparison in Dawn's SPIR-V, false for NaN.
- * Bitwise operators, because || and && are branches.
- */
+/** The same for kernels. Bitwise operators, because || and && are branches. */
 export const beatsWgsl = `
-fn is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+${nanWgsl(1)}
 fn beats(value: Real, best: Real) -> bool { return (value > best) | (is_nan(value) & !is_nan(best)); }
 `;
 

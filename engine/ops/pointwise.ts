@@ -10,34 +10,54 @@ const none = {};
 export const expOp = unaryOp({
   name: 'exp',
   reference: Math.exp,
-  wgsl: 'return exp(x);',
+  wgsl: 'return select(exp(x), x, is_nan(x));',
   vjp: (g, _, y) => mul(g, y),
 });
 
 /** e^x */
 export const exp = (x: Tensor): Tensor => apply(expOp, [x], none);
 
+// SwiftShader's log(0) is -88, and below 0 it takes the size of its argument.
+const logWgsl = `fn whole_log(x: Vec) -> Vec {
+  let minus_infinity = bitcast<Vec>((bitcast<Bits>(x) & Bits(0u)) | Bits(0xff800000u));
+  let at_zero = select(log(x), minus_infinity, x == Vec(0));
+  return select(at_zero, nan_like(x), is_nan(x) | (x < Vec(0)));
+}
+`;
+
 export const logOp = unaryOp({
   name: 'log',
   reference: Math.log,
-  wgsl: 'return log(x);',
+  functions: logWgsl,
+  wgsl: 'return whole_log(x);',
   vjp: (g, [x]) => div(g, x),
   range: [0.5, 2],
 });
 
-/** Natural logarithm of x > 0. */
+/** Natural logarithm of x; -Infinity at 0 and NaN below. */
 export const log = (x: Tensor): Tensor => apply(logOp, [x], none);
+
+// Near 0 by log(1 + x) = 2 atanh(x / (2 + x)), whose series is good to the last bits of f32 there. The usual trick, a
+// factor x / ((1 + x) - 1), is lost on compilers that reckon (1 + x) - 1 to be x.
+const log1pWgsl = `${logWgsl}fn log1p(x: Vec) -> Vec {
+  let q = x / (Vec(2) + x);
+  let q2 = q * q;
+  let series = Vec(2) * q * (Vec(1) + q2 * (Vec(0.3333333333) + q2 * (Vec(0.2)
+    + q2 * (Vec(0.1428571429) + q2 * Vec(0.1111111111)))));
+  return select(whole_log(Vec(1) + x), series, abs(x) < Vec(0.375));
+}
+`;
 
 export const log1pOp = unaryOp({
   name: 'log1p',
   reference: Math.log1p,
-  // For small x the rounding of 1 + x is undone by the factor x / ((1 + x) - 1).
-  wgsl: 'let u = Vec(1) + x; let d = u - Vec(1); return select(log(u) * (x / d), x, d == Vec(0));',
+  functions: log1pWgsl,
+  wgsl: 'return log1p(x);',
   vjp: (g, [x]) => div(g, add(x, 1)),
   range: [0, 2],
 });
 
-/** log(1 + x) for x > -1, exact near 0. */
+/** log(1 + x), exact near 0; -Infinity at -1 and NaN below. */
 export const log1p = (x: Tensor): Tensor => apply(log1pOp, [x], none);
 
 export const stepOp = unaryOp({
@@ -104,7 +124,7 @@ export const abs = (x: Tensor): Tensor => apply(absOp, [x], none);
 export const sigmoidOp = unaryOp({
   name: 'sigmoid',
   reference: (x) => 1 / (1 + Math.exp(-x)),
-  wgsl: 'return Vec(1) / (Vec(1) + exp(-x));',
+  wgsl: 'return select(Vec(1) / (Vec(1) + exp(-x)), x, is_nan(x));',
   vjp: (g, _, y) => mul(g, mul(y, sub(1, y))),
 });
 
@@ -114,7 +134,8 @@ export const sigmoid = (x: Tensor): Tensor => apply(sigmoidOp, [x], none);
 export const softplusOp = unaryOp({
   name: 'softplus',
   reference: (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
-  wgsl: 'return max(x, Vec(0)) + log(Vec(1) + exp(-abs(x)));',
+  functions: log1pWgsl,
+  wgsl: 'return select(max(x, Vec(0)) + log1p(exp(-abs(x))), x, is_nan(x));',
   vjp: (g, [x]) => mul(g, sigmoid(x)),
 });
 
@@ -146,8 +167,9 @@ export const maximum = (a: Operand, b: Operand): Tensor => apply(maximumOp, oper
 
 export const powerOp = binaryOp({
   name: 'power',
-  reference: (a, b) => a ** b,
-  wgsl: 'return pow(a, b);',
+  reference: (a, b) => (a < 0 ? Number.NaN : a ** b),
+  // pow() may take the size of a negative base.
+  wgsl: 'return select(pow(a, b), nan_like(a), is_nan(a) | is_nan(b) | (a < Vec(0)));',
   vjp: [
     (g, [a, b]) => sumTo(mul(g, mul(b, power(a, sub(b, 1)))), a.shape),
     (g, [a, b], y) => sumTo(mul(g, mul(y, log(a))), b.shape),
@@ -164,7 +186,7 @@ export const powerOp = binaryOp({
   ],
 });
 
-/** a^b for a > 0. */
+/** a^b for a >= 0; NaN below. For whole powers of any number see `square` and `mul`. */
 export const power = (a: Operand, b: Operand): Tensor => apply(powerOp, operandsOf(a, b), none);
 
 export const stabilizeOp = binaryOp({

@@ -4,6 +4,7 @@ import { ShapeError } from '../errors.ts';
 import { formatShape, type Shape } from '../shape.ts';
 import { type Span, spanOf } from './span.ts';
 
+/** [vertical, horizontal] */
 export type Pair = readonly [number, number];
 
 /** Windows of one size at even distances. Pairs are [vertical, horizontal]. */
@@ -14,6 +15,7 @@ export interface FixedWindow {
   readonly padding: Pair;
 }
 
+/** The window of a pooling function, as users give it. */
 export interface PoolOptions {
   /** Size of the window: one number, or [height, width]. */
   readonly kernel: number | Pair;
@@ -63,7 +65,8 @@ export function windowCounts(where: string, [h, w]: Pair, { kernel, stride, padd
   const count = (size: number, axis: 0 | 1) =>
     Math.floor((size + 2 * padding[axis] - kernel[axis]) / stride[axis]) + 1;
   const counts: Pair = [count(h, 0), count(w, 1)];
-  if (Math.min(...counts) < 1) {
+  // An empty plane is refused even where padding would make up a window: kernels read at least one pixel of each.
+  if (Math.min(h, w, ...counts) < 1) {
     throw new ShapeError(
       `${where}: kernel ${formatShape(kernel)} is larger than the plane [${h}, ${w}] with padding ` +
         `${formatShape(padding)}; use a smaller kernel`,

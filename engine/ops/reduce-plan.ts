@@ -1,10 +1,22 @@
-// The kernel plan behind sums and maxima over one axis.
-import type { KernelPlan, KernelRequest } from '../dispatch.ts';
+// The kernel plan behind sums over one axis, and how long axes are shared out.
+import type { AdapterProfile, KernelPlan, KernelRequest } from '../dispatch.ts';
 import { spanOf } from './span.ts';
 
 /** Below this many results a long axis is cut into parts, so that all threads have work. */
 const WANTED_THREADS = { gpu: 16384, software: 64 };
 const SHORTEST_PART = 64;
+
+/** Into how many parts an axis is cut, and how long they are (the last may be shorter), when there are `results` such axes. */
+export function partsOf(
+  size: number,
+  results: number,
+  adapter: AdapterProfile,
+): { readonly parts: number; readonly partSize: number } {
+  const wanted = Math.floor(WANTED_THREADS[adapter.family] / Math.max(1, results));
+  const partSize = Math.ceil(size / Math.max(1, Math.min(wanted, Math.floor(size / SHORTEST_PART))));
+  // Counted back from the size of a part, so that no part is empty, unless the axis is.
+  return { parts: size === 0 ? 1 : Math.ceil(size / partSize), partSize };
+}
 
 /** Reduces [outer, size, inner] to [outer, inner]; `functions` declares START and `combine`. */
 export function planReduction(
@@ -13,9 +25,7 @@ export function planReduction(
 ): KernelPlan {
   const [outer, size, inner] = x;
   const results = outer * inner;
-  const wanted = Math.floor(WANTED_THREADS[adapter.family] / Math.max(1, results));
-  const parts = Math.max(1, Math.min(wanted, Math.floor(size / SHORTEST_PART)));
-  const partSize = Math.ceil(size / parts);
+  const { parts, partSize } = partsOf(size, results, adapter);
   const step = (count: number, params: Record<string, number>) => {
     const span = spanOf(count, adapter);
     return {

@@ -5,6 +5,7 @@ import { normalizeAxis, sizeOf } from '../shape.ts';
 import type { NdArray, Tensor } from '../tensor.ts';
 import { mul, sub } from './arithmetic.ts';
 import { sum } from './broadcast.ts';
+import { nanWgsl } from './nan.ts';
 import { exp } from './pointwise.ts';
 import { spanOf } from './span.ts';
 
@@ -43,7 +44,11 @@ function planSoftmax(
   const finish = `fn finish(shifted: Real, total: Real) -> Real { ${body} }\n`;
   const fields = { ...params, size, inner: sizeOf(x.slice(axis + 1)) };
   const operands = [{ input: 0 }, 'output'] as const;
-  return { steps: [{ shader: 'softmax', prelude: prelude + finish, params: fields, operands, workgroups }] };
+  return {
+    steps: [
+      { shader: 'softmax', prelude: prelude + nanWgsl(1) + finish, params: fields, operands, workgroups },
+    ],
+  };
 }
 
 const examples = [
@@ -72,7 +77,7 @@ export const logSoftmaxOp = defineOp<AxisAttrs>({
   shape: ([x]) => x,
   reference: ([x], { axis }, out) =>
     softmaxReference(x, axis, out, (shifted, total) => shifted - Math.log(total)),
-  kernel: (request) => planSoftmax(request, 'return shifted - log(total);'),
+  kernel: (request) => planSoftmax(request, 'return shifted - select(log(total), total, is_nan(total));'),
   vjp: [(g, _, y, { axis }) => sub(g, mul(exp(y), sum(g, [axis], { keepDims: true })))],
   examples,
 });

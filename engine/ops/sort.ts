@@ -8,6 +8,7 @@ import { gatherDispatch, pickReference } from './pick.ts';
 import { INDEX_LIMIT } from './pool-window.ts';
 import { spanOf } from './span.ts';
 
+/** Options of `sort` and `argsort`. */
 export interface SortOptions {
   /** Largest first; default false. */
   readonly descending?: boolean;
@@ -27,9 +28,9 @@ function lastAxis(where: string, x: Shape): number {
   return n;
 }
 
-/** Elements that one thread sorts alone; sort_runs.wgsl is written for it. Longer networks took seconds to compile. */
+/** Elements that one thread sorts alone; sort_runs.wgsl is written out for it, so more would be a long program. */
 const RUN = 8;
-/** Places that one thread fills in a merge: the search for where to begin costs about as much as ten of them. */
+/** Places that one thread fills in a merge: enough to share the search for where to begin. */
 const CHUNK = { gpu: 8, software: 64 };
 
 function planSort({ inputs: [x], attrs: { descending }, adapter }: KernelRequest<SortAttrs>): KernelPlan {
@@ -168,7 +169,7 @@ export const reorderOp = defineOp<Record<string, never>>({
   ],
 });
 
-/** out[.., k] = x[.., order[.., k]] for rows of permutations; faster to differentiate than `gather`. */
+/** out[.., k] = x[.., order[.., k]] for rows of permutations; its slope needs no `scatterAdd`. Throws ShapeError. */
 export const reorder = (x: Tensor, order: Tensor): Tensor => apply(reorderOp, [x, order], {});
 
 /** x [.., n] sorted along the last axis; NaN is the largest number, and equal elements keep their order. */

@@ -1,6 +1,7 @@
 // How elementwise kernels share out their elements: one rule for GPUs and for CPU rasterisers.
 import type { AdapterProfile } from '../dispatch.ts';
 
+/** How the items of a dispatch are shared out; see `spanOf`. */
 export interface Span {
   /** Consts for the prelude: GROUP, the threads per workgroup. */
   readonly prelude: string;
@@ -11,7 +12,7 @@ export interface Span {
 
 /**
  * Work for `count` items. A GPU thread takes one item. On software adapters a workgroup is one subgroup and takes a
- * contiguous run of items, because starting a workgroup costs as much as some hundred items.
+ * contiguous run of items, because starting each workgroup has its price.
  */
 export function spanOf(count: number, adapter: AdapterProfile): Span {
   const isSoftware = adapter.family === 'software';
