@@ -8,6 +8,7 @@ import type { BenchCase } from './case.ts';
 import { convCases } from './conv.ts';
 import { dispatchCases } from './dispatch.ts';
 import { elementwiseCases } from './elementwise.ts';
+import { explainCases } from './explain.ts';
 import { matmulCases } from './matmul.ts';
 import { type BenchResult, measure } from './measure.ts';
 import { reportOf, resultPath, tableHead, tableRow } from './report.ts';
@@ -18,6 +19,7 @@ const allCases: readonly BenchCase[] = [
   ...convCases,
   ...elementwiseCases,
   ...dispatchCases,
+  ...explainCases,
   ...stepCases,
 ];
 

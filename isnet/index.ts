@@ -15,7 +15,7 @@ export {
 } from '../engine/errors.ts';
 export { GpuDevice } from '../engine/gpu-device.ts';
 export { adjoint, backward } from '../engine/grad.ts';
-export { defineOp } from '../engine/op.ts';
+export { apply, defineOp } from '../engine/op.ts';
 // engine: ops, by family
 export { erf, gelu, leakyRelu, silu, tanh } from '../engine/ops/activations.ts';
 export { argmax, max } from '../engine/ops/argmax.ts';
@@ -48,6 +48,16 @@ export { type RandomStream, randomStream } from '../engine/random-bits.ts';
 export { keep, scope, withoutRecording } from '../engine/scope.ts';
 export type { Shape } from '../engine/shape.ts';
 export { type Device, type MemoryReport, type Op, release, Tensor } from '../engine/tensor.ts';
+// lrp: other attributions, with the signature of `lrp`
+export type { Attribution, AttributionOptions } from '../lrp/attributions/attribution.ts';
+export { gradCam } from '../lrp/attributions/grad-cam.ts';
+export { gradient, inputTimesGradient } from '../lrp/attributions/gradient.ts';
+export { integratedGradients } from '../lrp/attributions/integrated-gradients.ts';
+export { occlusion } from '../lrp/attributions/occlusion.ts';
+export { lrp, lrpFlex } from '../lrp/attributions/relevance.ts';
+export { deconvnet, guidedBackprop } from '../lrp/attributions/relu-rules.ts';
+export { smoothGrad } from '../lrp/attributions/smooth-grad.ts';
+export { type AttributionName, attributions } from '../lrp/attributions/table.ts';
 // lrp: relevance and pictures of it
 export { type ColorMap, type ColorMapName, colorMaps } from '../lrp/color-maps.ts';
 export {
@@ -62,8 +72,29 @@ export {
 export { type ExplainOptions, type Explanation, explain, type Target } from '../lrp/explain.ts';
 export { flexRelevance } from '../lrp/flex.ts';
 export { type Heatmap, type HeatmapOptions, renderHeatmap } from '../lrp/heatmap.ts';
+// lrp: reports
+export { type LeakReport, type LeakRow, leakCauses, leakReport } from '../lrp/leak.ts';
+// lrp: metrics of maps
+export { completenessError, explainedScore } from '../lrp/metrics/completeness.ts';
+export { entropy, sparseness } from '../lrp/metrics/complexity.ts';
+export {
+  aopc,
+  areaUnder,
+  faithfulnessCorrelation,
+  pixelFlipping,
+  regionPerturbation,
+} from '../lrp/metrics/faithfulness.ts';
+export {
+  backgroundShare,
+  pointingGame,
+  relevanceMassAccuracy,
+  relevanceRankAccuracy,
+  topKIntersection,
+} from '../lrp/metrics/localisation.ts';
+export { layersTopDown, parameterRandomisation } from '../lrp/metrics/randomisation.ts';
+export { sensitivity } from '../lrp/metrics/robustness.ts';
 export { grayImage, maskContour, mosaic, type Picture, rgbImage, upscale } from '../lrp/picture.ts';
-export { type RelevanceOptions, relevance } from '../lrp/relevance.ts';
+export { type RelevanceOptions, relevance, relevanceAt } from '../lrp/relevance.ts';
 export type { Rule } from '../lrp/rule.ts';
 export {
   alphaBeta,
@@ -79,6 +110,8 @@ export {
   zPlus,
 } from '../lrp/rules.ts';
 export type { StructureOptions } from '../lrp/structure/op-call.ts';
+export { compositeTable, formatCompositeTable, formatLeakReport } from '../lrp/table.ts';
+export { formatWhy, type WhyReport, why } from '../lrp/why.ts';
 // nn: layers, losses, optimisers, weights
 export { GELU, LeakyReLU, Sigmoid, SiLU, Tanh } from '../nn/activations.ts';
 export { MultiheadAttention } from '../nn/attention.ts';

@@ -114,8 +114,3 @@ export function affineInput(t: Tensor): Tensor | null {
   const inner = call.layer instanceof BatchNorm2d ? call.input.call : null;
   return inner?.layer instanceof AffineLayer ? inner.input : call.input;
 }
-
-/** The parameters of the linear part alone. */
-export function withoutBias({ weight }: AffineParams): AffineParams {
-  return { weight, bias: null };
-}

@@ -1,36 +1,49 @@
 // Relevance on networks: conservation on every structure, several maps in one pass, LRP-Flex, named errors.
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
-import { detach, tensor } from '../engine/create.ts';
+import { detach, readAll, tensor } from '../engine/create.ts';
+import { openDevice } from '../engine/node-device.ts';
 import { mul } from '../engine/ops/arithmetic.ts';
+import { sum } from '../engine/ops/broadcast.ts';
 import { concat } from '../engine/ops/layout.ts';
 import { exp } from '../engine/ops/pointwise.ts';
 import { logSoftmax } from '../engine/ops/softmax.ts';
-import type { Tensor } from '../engine/tensor.ts';
+import type { Device, Tensor } from '../engine/tensor.ts';
 import { epsilonComposite, isnetComposite } from '../lrp/composite.ts';
 import { explain } from '../lrp/explain.ts';
 import { flexRelevance } from '../lrp/flex.ts';
 import { relevance } from '../lrp/relevance.ts';
 import { epsilon } from '../lrp/rules.ts';
 import { Linear, ReLU } from '../nn/layers.ts';
-import { Sequential } from '../nn/module.ts';
+import { type Module, Sequential } from '../nn/module.ts';
 import { expectClose } from './close.ts';
 import { randomValues } from './gradcheck.ts';
 import { fillNet, initOn, residualNet, smallImages, smallNets } from './small-nets.ts';
 
-const sumOf = (t: Tensor) => dataOf(t).reduce((a, b) => a + b, 0);
+/** Relative loss between seed and image on a net without biases, eps -> 0. */
+async function lossOn(device: Device, make: (device: Device) => Module): Promise<number> {
+  const net = make(device).eval();
+  fillNet(net, { withBias: false });
+  const x = tensor(device, smallImages(), [2, 1, 8, 8]);
+  const logits = net.forward(x);
+  const seed = mul(tensor(device, [1, 0, 0, 0, 0, 1], [2, 3]), logits);
+  const composite = epsilonComposite({ eps: 1e-9 });
+  const R = relevance({ output: logits, seed, input: x, composite, model: net });
+  const [start, end] = (await readAll([sum(seed), sum(R)])).map(([value]) => value);
+  return Math.abs(end / start - 1);
+}
 
 describe('relevance is conserved without biases and with a small stabiliser', () => {
-  test.each(Object.entries(smallNets))('%s net', (_, make) => {
-    const device = new CpuDevice();
-    const net = make(device).eval();
-    fillNet(net, { withBias: false });
-    const x = tensor(device, smallImages(), [2, 1, 8, 8]);
-    const logits = net.forward(x);
-    const seed = mul(tensor(device, [1, 0, 0, 0, 0, 1], [2, 3]), logits);
-    const composite = epsilonComposite({ eps: 1e-9 });
-    const R = relevance({ output: logits, seed, input: x, composite, model: net });
-    expect(Math.abs(sumOf(R) / sumOf(seed) - 1)).toBeLessThan(1e-6);
+  let gpu: Device;
+  beforeAll(async () => {
+    gpu = await openDevice();
+  });
+  afterAll(() => gpu?.close());
+  test.each(Object.entries(smallNets))('%s net, in f64', async (_, make) => {
+    expect(await lossOn(new CpuDevice(), make)).toBeLessThan(1e-6);
+  });
+  test.each(Object.entries(smallNets))('%s net, in f32 on WebGPU', async (_, make) => {
+    expect(await lossOn(gpu, make)).toBeLessThan(1e-4);
   });
 });
 

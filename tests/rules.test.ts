@@ -240,6 +240,26 @@ describe('properties', () => {
     },
   );
 
+  // Wide padding round a small image: rules that ignore x would hand relevance to pixels that are not there.
+  test.each(['wSquare', 'flat', 'zB textbook', 'zB isnet'])(
+    'P7: zero padding takes no relevance: %s',
+    (rule) => {
+      const device = new CpuDevice();
+      const layer = new Conv2d(initOn(device), 1, 2, 3, { padding: 2, bias: false });
+      fillNet(layer, { withBias: false });
+      const x = tensor(device, randomValues('padded', 6, [0, 1]), [1, 1, 2, 3]);
+      const { weight } = layer;
+      const z = layer.apply(x, { weight });
+      z.call = { layer, input: x, params: { weight } };
+      const R = randomValues('padded R', sizeOf(z.shape), [-1, 1]);
+      const only = composite('padded', [{ rule: rules[rule].make(1e-12) }]);
+      const R_in = dataOf(
+        relevance({ output: z, seed: tensor(device, R, z.shape), input: x, composite: only }),
+      );
+      expect(total([...R_in])).toBeCloseTo(total(R), 7);
+    },
+  );
+
   test.each(cases)('P9: a batch is its samples: $rule, $layer', ({ rule, layer }) => {
     const given = problem(layer);
     const device = new CpuDevice();
