@@ -59,6 +59,8 @@ export { deconvnet, guidedBackprop } from '../lrp/attributions/relu-rules.ts';
 export { smoothGrad } from '../lrp/attributions/smooth-grad.ts';
 export { type AttributionName, attributions } from '../lrp/attributions/table.ts';
 // lrp: relevance and pictures of it
+export { type DrawableCanvas, drawOnCanvas } from '../lrp/canvas.ts';
+export { type ColorBarOptions, colorBar, type WithColorBarOptions, withColorBar } from '../lrp/color-bar.ts';
 export { type ColorMap, type ColorMapName, colorMaps } from '../lrp/color-maps.ts';
 export {
   type Composite,
@@ -69,11 +71,20 @@ export {
   isnetComposite,
   type LayerContext,
 } from '../lrp/composite.ts';
+export { drawText, shortNumber, type TextOptions, textSize } from '../lrp/digits.ts';
 export { type ExplainOptions, type Explanation, explain, type Target } from '../lrp/explain.ts';
 export { flexRelevance } from '../lrp/flex.ts';
 export { type Heatmap, type HeatmapOptions, renderHeatmap } from '../lrp/heatmap.ts';
 // lrp: reports
 export { type LeakReport, type LeakRow, leakCauses, leakReport } from '../lrp/leak.ts';
+export {
+  gainColor,
+  type LeakPart,
+  type LeakPictureOptions,
+  leakColors,
+  leakParts,
+  leakPicture,
+} from '../lrp/leak-picture.ts';
 // lrp: metrics of maps
 export { completenessError, explainedScore } from '../lrp/metrics/completeness.ts';
 export { entropy, sparseness } from '../lrp/metrics/complexity.ts';
@@ -93,6 +104,7 @@ export {
 } from '../lrp/metrics/localisation.ts';
 export { layersTopDown, parameterRandomisation } from '../lrp/metrics/randomisation.ts';
 export { sensitivity } from '../lrp/metrics/robustness.ts';
+export { type OverlayOptions, overlay } from '../lrp/overlay.ts';
 export { grayImage, maskContour, mosaic, type Picture, rgbImage, upscale } from '../lrp/picture.ts';
 export { type RelevanceOptions, relevance, relevanceAt } from '../lrp/relevance.ts';
 export type { Rule } from '../lrp/rule.ts';

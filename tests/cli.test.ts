@@ -200,6 +200,18 @@ describe.skipIf(!hasAdapter)('a run', () => {
     expect(existsSync(join(runs, 'no.png'))).toBe(false);
   });
 
+  test('prints the table behind one number, whose shares add up', async () => {
+    const picture = join(runs, 'why.png');
+    const args = ['explain', folder, '--test-set', 'biased', '--indices', '0', '--output', picture];
+    const { exitCode, output } = await isnet(...args, '--why', 'classifier.1:0');
+    expect(exitCode).toBe(0);
+    expect(output).toMatch(/layer 'classifier.1' \(Linear, rule epsilon\), unit \[0\]: z = /);
+    expect(output).toMatch(/^input +x +w +x w +share +relevance$/m);
+    const unknown = await isnet(...args, '--overwrite', '--why', 'fc:0');
+    expect(unknown.exitCode).toBe(2);
+    expect(unknown.errors).toContain("no layer 'fc' with a rule on the way; use one of");
+  });
+
   test.each(['best', 'classifier-best'])('with a truncated weights file %s is one sentence', async (name) => {
     const copy = join(runs, `truncated-${name}`);
     cpSync(folder, copy, { recursive: true });
