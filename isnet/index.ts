@@ -107,7 +107,7 @@ export { sensitivity } from '../lrp/metrics/robustness.ts';
 export { type OverlayOptions, overlay } from '../lrp/overlay.ts';
 export { grayImage, maskContour, mosaic, type Picture, rgbImage, upscale } from '../lrp/picture.ts';
 export { type RelevanceOptions, relevance, relevanceAt } from '../lrp/relevance.ts';
-export type { Rule } from '../lrp/rule.ts';
+export { type Rule, withBias } from '../lrp/rule.ts';
 export {
   alphaBeta,
   epsilon,

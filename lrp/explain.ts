@@ -7,7 +7,7 @@ import { mul } from '../engine/ops/arithmetic.ts';
 import { oneHot } from '../engine/ops/indexing.ts';
 import { formatShape } from '../engine/shape.ts';
 import type { Tensor } from '../engine/tensor.ts';
-import type { Module } from '../nn/module.ts';
+import { inEvaluation, type Module } from '../nn/module.ts';
 import { affineCallOf } from './affine.ts';
 import { type Composite, isnetComposite } from './composite.ts';
 import { relevance } from './relevance.ts';
@@ -51,10 +51,13 @@ export function relevanceOfLogits(logits: Tensor, composite: Composite): Tensor 
   return call ? call.apply(call.x, call.params) : logits;
 }
 
-/** Runs the model on x [N, C, H, W] and explains one logit per image. Call it inside a scope, with recording on. */
+/**
+ * Runs the model on x [N, C, H, W] in evaluation mode and explains one logit per image; the model is left as it was. Call
+ * it inside a scope, with recording on.
+ */
 export function explain(model: Module, x: Tensor, options: ExplainOptions = {}): Explanation {
   const { composite = isnetComposite(), target = 'predicted' } = options;
-  const logits = model.forward(x);
+  const logits = inEvaluation(model, () => model.forward(x));
   if (logits.shape.length !== 2) {
     throw new ShapeError(
       `explain: the model's output is ${formatShape(logits.shape)}; it must be logits [N, C]`,

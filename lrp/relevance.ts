@@ -44,7 +44,8 @@ function layerStep(t: Tensor, composite: Composite, pass: ForwardPass): Relevanc
   const context = contextOf(t, input, pass);
   const rule = composite.ruleFor(context);
   if (!rule) return null;
-  const call = () => affineCallOf(t, composite) as AffineCall;
+  const policy = rule.bias ? { ...composite, bias: rule.bias } : composite;
+  const call = () => affineCallOf(t, policy) as AffineCall;
   const { name, kind } = context;
   return { inputs: [input], name, kind, rule, call, pull: (R) => rule.propagate(call(), R) };
 }

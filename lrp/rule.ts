@@ -3,7 +3,7 @@
 import { add, div, mul } from '../engine/ops/arithmetic.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { transpose } from '../engine/transpose.ts';
-import type { AffineCall } from './affine.ts';
+import type { AffineCall, BiasPolicy } from './affine.ts';
 import { perMap, relevanceShape } from './maps.ts';
 import { type Stabilizer, stabilized } from './stabilizer.ts';
 
@@ -30,6 +30,8 @@ export interface Rule {
   /** Null for rules that are no z-rule, such as `pass`. */
   readonly groups: ((call: AffineCall) => Group[]) | null;
   readonly stabilizer: Stabilizer;
+  /** Policy for this rule alone; default the composite's. */
+  readonly bias?: BiasPolicy;
   propagate(call: AffineCall, R: Tensor): Tensor;
 }
 
@@ -83,4 +85,9 @@ export function zRule(
     groups,
     propagate: (call, R) => propagateGroups(call, groups(call), R, stabilizer),
   };
+}
+
+/** The rule with a bias policy of its own, whatever the composite says. */
+export function withBias(rule: Rule, bias: BiasPolicy): Rule {
+  return { ...rule, options: { ...rule.options, bias }, bias };
 }

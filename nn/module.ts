@@ -138,3 +138,17 @@ export class Sequential extends Module {
     return this.#modules.reduce((signal, module) => module.forward(signal), x);
   }
 }
+
+/** Runs `fn` with every module in evaluation mode, and gives each its own mode back. */
+export function inEvaluation<T>(model: Module, fn: () => T): T {
+  const modules = [...new Set(model.namedModules().map(([, module]) => module))];
+  const modes = modules.map(({ isTraining }) => isTraining);
+  try {
+    for (const module of modules) module.isTraining = false;
+    return fn();
+  } finally {
+    modules.forEach((module, i) => {
+      module.isTraining = modes[i];
+    });
+  }
+}

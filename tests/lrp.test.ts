@@ -18,7 +18,7 @@ import { Linear, ReLU } from '../nn/layers.ts';
 import { type Module, Sequential } from '../nn/module.ts';
 import { expectClose } from './close.ts';
 import { randomValues } from './gradcheck.ts';
-import { fillNet, initOn, residualNet, smallImages, smallNets } from './small-nets.ts';
+import { fillNet, initOn, normNet, residualNet, smallImages, smallNets } from './small-nets.ts';
 
 /** Relative loss between seed and image on a net without biases, eps -> 0. */
 async function lossOn(device: Device, make: (device: Device) => Module): Promise<number> {
@@ -76,6 +76,15 @@ describe('maps', () => {
     explain(net, x);
     expect([...net.stateDict()].map(([name, t]) => [name, [...dataOf(t)]])).toEqual(before);
     expect(net.isTraining).toBe(false);
+  });
+
+  test('change nothing in a model that is training either', () => {
+    const training = normNet(device).train();
+    fillNet(training, { withBias: true });
+    const before = [...training.stateDict()].map(([name, t]) => [name, [...dataOf(t)]]);
+    explain(training, x);
+    expect([...training.stateDict()].map(([name, t]) => [name, [...dataOf(t)]])).toEqual(before);
+    expect(training.namedModules().every(([, module]) => module.isTraining)).toBe(true);
   });
 
   test('give black pixels relevance under zB, and none under epsilon', () => {

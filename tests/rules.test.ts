@@ -10,7 +10,7 @@ import type { Tensor } from '../engine/tensor.ts';
 import type { BiasPolicy } from '../lrp/affine.ts';
 import { composite } from '../lrp/composite.ts';
 import { relevance } from '../lrp/relevance.ts';
-import type { Rule } from '../lrp/rule.ts';
+import { type Rule, withBias } from '../lrp/rule.ts';
 import { ruleCatalogue, ruleTable } from '../lrp/rule-catalogue.ts';
 import { alphaBeta, epsilon, flat, gamma, gammaGeneralized, lrp0, wSquare, zB, zPlus } from '../lrp/rules.ts';
 import { stabilized } from '../lrp/stabilizer.ts';
@@ -300,6 +300,11 @@ describe('bias policies', () => {
     expectClose(runRule(given, epsilon(), 'detach'), runRule(given, epsilon(), 'keep'), 12);
     const without = { ...given, bias: { ...given.bias, values: given.bias.values.map(() => 0) } };
     expectClose(runRule(given, epsilon(), 'zero'), runRule(without, epsilon(), 'keep'), 12);
+  });
+  test('of a rule weigh more than that of its composite', () => {
+    const kept = runRule(given, withBias(epsilon(), 'keep'), 'zero');
+    expectClose(kept, runRule(given, epsilon(), 'keep'), 12);
+    expect(kept).not.toEqual(runRule(given, epsilon(), 'zero'));
   });
   test('detach gives the bias no gradient, keep does', () => {
     const slope = (policy: BiasPolicy) => {

@@ -8,7 +8,7 @@ import { softmax } from '../../engine/ops/softmax.ts';
 import { scope, withoutRecording } from '../../engine/scope.ts';
 import { formatShape, isSameShape } from '../../engine/shape.ts';
 import { type Device, Tensor } from '../../engine/tensor.ts';
-import type { Module } from '../../nn/module.ts';
+import { inEvaluation, type Module } from '../../nn/module.ts';
 import { type Target, targetRows } from '../explain.ts';
 import { ForwardPass } from '../forward-pass.ts';
 
@@ -36,20 +36,6 @@ export type Attribution<Options extends AttributionOptions = AttributionOptions>
   x: Tensor,
   options?: Options,
 ) => Tensor;
-
-/** Runs `fn` with every module in evaluation mode, and gives each its own mode back. */
-export function inEvaluation<T>(model: Module, fn: () => T): T {
-  const modules = [...new Set(model.namedModules().map(([, module]) => module))];
-  const modes = modules.map(({ isTraining }) => isTraining);
-  try {
-    for (const module of modules) module.isTraining = false;
-    return fn();
-  } finally {
-    modules.forEach((module, i) => {
-      module.isTraining = modes[i];
-    });
-  }
-}
 
 /**
  * Runs `fn` with recording on, which gradients need. If it was off, the result forgets its history: a gradient of

@@ -6,8 +6,7 @@ import { expand, reshape } from '../../engine/ops/broadcast.ts';
 import { scope, withoutRecording } from '../../engine/scope.ts';
 import { formatShape, type Shape, sizeOf } from '../../engine/shape.ts';
 import { type Device, Tensor } from '../../engine/tensor.ts';
-import type { Module } from '../../nn/module.ts';
-import { inEvaluation } from './attribution.ts';
+import { inEvaluation, type Module } from '../../nn/module.ts';
 
 /** Every browser gives a WebGPU buffer this many bytes, and no result of a pass can be larger than all of them. */
 const DEFAULT_BUDGET_BYTES = 128 * 2 ** 20;

@@ -2,9 +2,9 @@
 import { add, div, mul, sub } from '../../engine/ops/arithmetic.ts';
 import { reshape, sum } from '../../engine/ops/broadcast.ts';
 import type { Tensor } from '../../engine/tensor.ts';
-import type { Module } from '../../nn/module.ts';
+import { inEvaluation, type Module } from '../../nn/module.ts';
 import { repeatPerMap } from '../maps.ts';
-import { type AttributionOptions, gradientAt, inEvaluation, recorded, rowsOf } from './attribution.ts';
+import { type AttributionOptions, gradientAt, recorded, rowsOf } from './attribution.ts';
 import {
   asBatch,
   baselineOf,

@@ -3,9 +3,9 @@ import { add, mul, sub } from '../../engine/ops/arithmetic.ts';
 import { reshape } from '../../engine/ops/broadcast.ts';
 import { concat } from '../../engine/ops/layout.ts';
 import type { Tensor } from '../../engine/tensor.ts';
-import type { Module } from '../../nn/module.ts';
+import { inEvaluation, type Module } from '../../nn/module.ts';
 import { repeatPerMap } from '../maps.ts';
-import { inEvaluation, type Score, scoreOf } from './attribution.ts';
+import { type Score, scoreOf } from './attribution.ts';
 import { asBatch, baselineOf, type CopyOptions, type CopyRange, overCopies } from './copies.ts';
 
 export interface Perturbation extends CopyOptions {

@@ -7,9 +7,9 @@ import { slice } from '../../engine/ops/layout.ts';
 import { normal } from '../../engine/ops/random.ts';
 import { sizeOf } from '../../engine/shape.ts';
 import type { Tensor } from '../../engine/tensor.ts';
-import type { Module } from '../../nn/module.ts';
+import { inEvaluation, type Module } from '../../nn/module.ts';
 import { repeatPerMap } from '../maps.ts';
-import { type AttributionOptions, gradientAt, inEvaluation, recorded, rowsOf } from './attribution.ts';
+import { type AttributionOptions, gradientAt, recorded, rowsOf } from './attribution.ts';
 import { asBatch, type CopyOptions, type CopyRange, checkCount, keyOf, overCopies } from './copies.ts';
 
 export interface SmoothGradOptions extends AttributionOptions, CopyOptions {

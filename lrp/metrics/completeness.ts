@@ -3,14 +3,8 @@ import { add, div, sub } from '../../engine/ops/arithmetic.ts';
 import { sum } from '../../engine/ops/broadcast.ts';
 import { abs } from '../../engine/ops/pointwise.ts';
 import type { Tensor } from '../../engine/tensor.ts';
-import type { Module } from '../../nn/module.ts';
-import {
-  type AttributionOptions,
-  explainedRows,
-  inEvaluation,
-  type Score,
-  scoreOf,
-} from '../attributions/attribution.ts';
+import { inEvaluation, type Module } from '../../nn/module.ts';
+import { type AttributionOptions, explainedRows, type Score, scoreOf } from '../attributions/attribution.ts';
 import { asRows } from './statistics.ts';
 
 export interface ScoreOptions extends AttributionOptions {

@@ -8,14 +8,8 @@ import { randomStream } from '../../engine/random-bits.ts';
 import { scope } from '../../engine/scope.ts';
 import { release, type Tensor } from '../../engine/tensor.ts';
 import { filled, kaimingUniform } from '../../nn/init.ts';
-import type { Module } from '../../nn/module.ts';
-import {
-  type Attribution,
-  type AttributionTarget,
-  inEvaluation,
-  recorded,
-  rowsOf,
-} from '../attributions/attribution.ts';
+import { inEvaluation, type Module } from '../../nn/module.ts';
+import { type Attribution, type AttributionTarget, recorded, rowsOf } from '../attributions/attribution.ts';
 import { layerResults } from '../attributions/grad-cam.ts';
 import { asRows, measured, spearman } from './statistics.ts';
 
