@@ -371,3 +371,13 @@ test('the table in lrp/README.md is the catalogue', () => {
   const readme = readFileSync(new URL('../lrp/README.md', import.meta.url), 'utf8');
   expect(readme).toContain(ruleTable());
 });
+
+test('the course points to the lines that it names', () => {
+  const readme = readFileSync(new URL('../lrp/README.md', import.meta.url), 'utf8');
+  const links = [...readme.matchAll(/\[`(\w+)`\]\(([^)#]+)#L(\d+)\)/g)];
+  expect(links.length).toBeGreaterThan(10);
+  for (const [, name, file, line] of links) {
+    const lines = readFileSync(new URL(`../lrp/${file}`, import.meta.url), 'utf8').split('\n');
+    expect(lines[Number(line) - 1], `${file}:${line}`).toContain(name);
+  }
+});
