@@ -19,7 +19,7 @@ Examples:
   isnet explain runs/quickstart --test-set deceiving --indices 0,1,2
   isnet explain runs/quickstart seven.png --target 7 --output seven-heatmaps.png
   isnet explain runs/quickstart/weights/best.safetensors a.png b.png
-  isnet explain runs/quickstart --test-set biased --indices 3 --why classifier.1:5`;
+  isnet explain runs/quickstart --test-set biased --indices 0 --why classifier.3:3`;
 
 interface ExplainCommandOptions {
   readonly target: string;
