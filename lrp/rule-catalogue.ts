@@ -137,5 +137,7 @@ export function ruleTable(): string {
     const cells = [name, conserves ? 'yes' : 'no', 'yes', zennit, captum, innvestigate, lxt, note ?? ''];
     return `| ${cells.join(' | ')} |`.replace(/ {2}\|/g, ' |');
   });
-  return [head, '|---|---|---|---|---|---|---|---|', ...lines].join('\n');
+  const slopes =
+    '| *differentiable in w* | | yes | no | no | part | no | iNNvestigate: in a graph of its own |';
+  return [head, '|---|---|---|---|---|---|---|---|', ...lines, slopes].join('\n');
 }

@@ -9,6 +9,7 @@ import { concat } from '../engine/ops/layout.ts';
 import { exp } from '../engine/ops/pointwise.ts';
 import { logSoftmax } from '../engine/ops/softmax.ts';
 import type { Device, Tensor } from '../engine/tensor.ts';
+import { inputTimesGradient } from '../lrp/attributions/gradient.ts';
 import { epsilonComposite, isnetComposite } from '../lrp/composite.ts';
 import { explain } from '../lrp/explain.ts';
 import { flexRelevance } from '../lrp/flex.ts';
@@ -99,6 +100,20 @@ describe('maps', () => {
     expect(onBlack(dataOf(explain(net, black, { composite: epsilonComposite() }).relevance))).toBe(0);
   });
 });
+
+// P4 and P14: the rule made of ops gives what autograd gives by another way.
+test.each(['plain', 'residual sum', 'concat'])(
+  'without biases and stabiliser LRP is input times gradient: %s net',
+  (name) => {
+    const device = new CpuDevice();
+    const net = smallNets[name](device).eval();
+    fillNet(net, { withBias: false });
+    const x = tensor(device, smallImages(), [2, 1, 8, 8]);
+    const composite = epsilonComposite({ eps: 1e-13 });
+    const R = explain(net, x, { composite, target: [0, 2] }).relevance;
+    expectClose(dataOf(R), dataOf(inputTimesGradient(net, x, { target: [0, 2] })), 7);
+  },
+);
 
 test('LRP-Flex is epsilon-LRP when the last layer has no stabiliser', () => {
   const device = new CpuDevice();
