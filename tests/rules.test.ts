@@ -1,5 +1,4 @@
 // Every rule on every kind of layer: against its twin, by finite differences of both orders, and by its properties.
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
 import { tensor } from '../engine/create.ts';
@@ -11,12 +10,13 @@ import type { BiasPolicy } from '../lrp/affine.ts';
 import { composite } from '../lrp/composite.ts';
 import { relevance } from '../lrp/relevance.ts';
 import { type Rule, withBias } from '../lrp/rule.ts';
-import { ruleCatalogue, ruleTable } from '../lrp/rule-catalogue.ts';
+import { ruleCatalogue } from '../lrp/rule-catalogue.ts';
 import { alphaBeta, epsilon, flat, gamma, gammaGeneralized, lrp0, wSquare, zB, zPlus } from '../lrp/rules.ts';
 import { stabilized } from '../lrp/stabilizer.ts';
 import { type AffineLayer, Conv2d, Linear } from '../nn/layers.ts';
 import { expectClose } from './close.ts';
 import { gradientError, probe, randomValues } from './gradcheck.ts';
+import { applied } from './rule-call.ts';
 import {
   alphaBetaTwin,
   epsilonTwin,
@@ -76,20 +76,6 @@ const rules = Object.fromEntries(
 );
 
 const cases = Object.keys(rules).flatMap((rule) => Object.keys(layers).map((layer) => ({ rule, layer })));
-
-/** Relevance of a layer call with free tensors for its parameters, as `forward` would record it. */
-function applied(
-  layer: AffineLayer,
-  rule: Rule,
-  [x, weight, bias, seed]: Tensor[],
-  policy: BiasPolicy = 'keep',
-) {
-  const params = { weight, bias };
-  const z = layer.apply(x, params);
-  z.call = { layer, input: x, params };
-  const only = composite('one rule', [{ rule }], { bias: policy });
-  return relevance({ output: z, seed, input: x, composite: only });
-}
 
 /** A filled layer with input, output size and relevance, all plain numbers. */
 function problem(layer: string, withBias = true, range: readonly [number, number] = [-1, 1]) {
@@ -365,19 +351,4 @@ test('bounds per channel: z^B of a normalised image is z^B of the image', () => 
 test('rules refuse options that cannot work', () => {
   expect(() => alphaBeta(2, 2)).toThrow(/alpha = 2, beta = 2; both must be >= 0 with alpha - beta = 1/);
   expect(() => zB({ low: [0, 0], high: [1, 1] })).toThrow(/bounds per channel need form 'textbook'/);
-});
-
-test('the table in lrp/README.md is the catalogue', () => {
-  const readme = readFileSync(new URL('../lrp/README.md', import.meta.url), 'utf8');
-  expect(readme).toContain(ruleTable());
-});
-
-test('the course points to the lines that it names', () => {
-  const readme = readFileSync(new URL('../lrp/README.md', import.meta.url), 'utf8');
-  const links = [...readme.matchAll(/\[`(\w+)`\]\(([^)#]+)#L(\d+)\)/g)];
-  expect(links.length).toBeGreaterThan(10);
-  for (const [, name, file, line] of links) {
-    const lines = readFileSync(new URL(`../lrp/${file}`, import.meta.url), 'utf8').split('\n');
-    expect(lines[Number(line) - 1], `${file}:${line}`).toContain(name);
-  }
 });
