@@ -51,6 +51,10 @@ export function relevanceOfLogits(logits: Tensor, composite: Composite): Tensor 
   return call ? call.apply(call.x, call.params) : logits;
 }
 
+/** Relevance at the logits [N, C] for one explained logit per image: that logit, and 0 elsewhere. */
+export const targetSeed = (logits: Tensor, target: Target, composite: Composite): Tensor =>
+  mul(targetRows(logits, target), relevanceOfLogits(logits, composite));
+
 /**
  * Runs the model on x [N, C, H, W] in evaluation mode and explains one logit per image; the model is left as it was. Call
  * it inside a scope, with recording on.
@@ -63,6 +67,6 @@ export function explain(model: Module, x: Tensor, options: ExplainOptions = {}):
       `explain: the model's output is ${formatShape(logits.shape)}; it must be logits [N, C]`,
     );
   }
-  const seed = mul(targetRows(logits, target), relevanceOfLogits(logits, composite));
+  const seed = targetSeed(logits, target, composite);
   return { logits, relevance: relevance({ output: logits, seed, input: x, composite, model }) };
 }

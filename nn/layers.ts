@@ -4,17 +4,16 @@ import { ShapeError } from '../engine/errors.ts';
 import { add, mul } from '../engine/ops/arithmetic.ts';
 import { adaptiveAvgPool2d, avgPool2d } from '../engine/ops/avg-pool.ts';
 import { reshape } from '../engine/ops/broadcast.ts';
-import { type ConvAttrs, type ConvOptions, conv2d, convAttrs, pairOf } from '../engine/ops/conv.ts';
+import { type ConvAttrs, type ConvOptions, conv2d, convAttrs } from '../engine/ops/conv.ts';
 import { matmul } from '../engine/ops/matmul.ts';
 import { maxPool2d } from '../engine/ops/max-pool.ts';
+import { type Pair, pairOf } from '../engine/ops/pair.ts';
 import { relu } from '../engine/ops/pointwise.ts';
 import { dropoutMask } from '../engine/ops/random.ts';
 import { formatShape } from '../engine/shape.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { filled, kaimingUniform } from './init.ts';
 import { type Init, Layer, type Params } from './module.ts';
-
-type Pair = readonly [number, number];
 
 /** A layer that is affine in its input, with a weight and perhaps a bias: what relevance rules apply to. */
 export abstract class AffineLayer extends Layer {
@@ -101,8 +100,8 @@ interface PoolOptions {
   readonly padding?: number | Pair;
 }
 
-/** Largest value of each window; the stride defaults to the kernel size. */
-export class MaxPool2d extends Layer {
+/** A pool over windows of one size; the stride defaults to the kernel size. */
+abstract class WindowPool extends Layer {
   readonly kernelSize: number | Pair;
   readonly options: PoolOptions;
 
@@ -111,23 +110,17 @@ export class MaxPool2d extends Layer {
     this.kernelSize = kernelSize;
     this.options = options;
   }
+}
 
+/** Largest value of each window; the stride defaults to the kernel size. */
+export class MaxPool2d extends WindowPool {
   apply(x: Tensor): Tensor {
     return maxPool2d(x, { kernel: this.kernelSize, ...this.options });
   }
 }
 
 /** Mean of each window; the stride defaults to the kernel size. */
-export class AvgPool2d extends Layer {
-  readonly kernelSize: number | Pair;
-  readonly options: PoolOptions;
-
-  constructor(kernelSize: number | Pair, options: PoolOptions = {}) {
-    super();
-    this.kernelSize = kernelSize;
-    this.options = options;
-  }
-
+export class AvgPool2d extends WindowPool {
   apply(x: Tensor): Tensor {
     return avgPool2d(x, { kernel: this.kernelSize, ...this.options });
   }

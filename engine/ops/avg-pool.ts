@@ -4,11 +4,11 @@ import { ShapeError } from '../errors.ts';
 import { apply, defineOp } from '../op.ts';
 import { formatShape, type Shape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import type { Pair } from './pair.ts';
 import {
   checkPlanes,
   type FixedWindow,
   fixedWindow,
-  type Pair,
   type PoolOptions,
   pixelsOf,
   windowCounts,

@@ -2,9 +2,7 @@
 import { ShapeError } from '../errors.ts';
 import { formatShape, isSameShape, type Shape } from '../shape.ts';
 import type { ConvGeometry } from './gemm-plan.ts';
-
-/** [vertical, horizontal] */
-export type Pair = readonly [number, number];
+import type { Pair } from './pair.ts';
 
 /** Options of a convolution, one value per axis [vertical, horizontal]. */
 export interface ConvAttrs {

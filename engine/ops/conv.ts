@@ -9,11 +9,11 @@ import {
   eachTerm,
   geometryOf,
   inputGeometry,
-  type Pair,
   type SizedConvAttrs,
   weightGeometry,
 } from './conv-geometry.ts';
 import { planConv2d } from './gemm-plan.ts';
+import { type Pair, pairOf } from './pair.ts';
 
 export type { ConvAttrs };
 
@@ -138,11 +138,6 @@ export interface ConvOptions {
   readonly padding?: number | Pair;
   readonly dilation?: number | Pair;
   readonly groups?: number;
-}
-
-/** Both axes of an option. */
-export function pairOf(value: number | Pair): Pair {
-  return typeof value === 'number' ? [value, value] : value;
 }
 
 /** Complete attributes; stride and dilation 1, padding 0, one group where nothing is said. */

@@ -3,12 +3,12 @@ import { ShapeError } from '../errors.ts';
 import { apply, defineOp } from '../op.ts';
 import { formatShape, isSameShape, type Shape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import type { Pair } from './pair.ts';
 import { beats, beatsWgsl, gatherDispatch, pickReference } from './pick.ts';
 import {
   checkPlanes,
   type FixedWindow,
   fixedWindow,
-  type Pair,
   type PoolOptions,
   pixelsOf,
   windowCounts,

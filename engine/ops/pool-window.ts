@@ -2,10 +2,8 @@
 import type { AdapterProfile } from '../dispatch.ts';
 import { ShapeError } from '../errors.ts';
 import { formatShape, type Shape } from '../shape.ts';
+import { type Pair, pairOf } from './pair.ts';
 import { type Span, spanOf } from './span.ts';
-
-/** [vertical, horizontal] */
-export type Pair = readonly [number, number];
 
 /** Windows of one size at even distances. Pairs are [vertical, horizontal]. */
 export interface FixedWindow {
@@ -27,8 +25,6 @@ export interface PoolOptions {
 
 /** The largest whole number up to which f32 has them all: flat indices must stay below. */
 export const INDEX_LIMIT = 2 ** 24;
-
-const pairOf = (n: number | Pair): Pair => (typeof n === 'number' ? [n, n] : n);
 
 /** The window that the options describe. */
 export function fixedWindow({ kernel, stride = kernel, padding = 0 }: PoolOptions): FixedWindow {

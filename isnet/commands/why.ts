@@ -1,10 +1,9 @@
 // `isnet explain --why`: the table behind one number of a heatmap.
 import { UsageError } from '../../engine/errors.ts';
-import { mul } from '../../engine/ops/arithmetic.ts';
 import { scope } from '../../engine/scope.ts';
 import type { Device } from '../../engine/tensor.ts';
 import type { Composite } from '../../lrp/composite.ts';
-import { relevanceOfLogits, type Target, targetRows } from '../../lrp/explain.ts';
+import { type Target, targetSeed } from '../../lrp/explain.ts';
 import { formatWhy, type WhyReport, why } from '../../lrp/why.ts';
 import type { Module } from '../../nn/module.ts';
 import { uploadBatch } from '../batch.ts';
@@ -42,7 +41,7 @@ export async function whyUnit(device: Device, request: WhyRequest): Promise<WhyR
   scope(device, () => {
     const { images } = uploadBatch(device, dataset, [index]);
     const output = model.forward(images);
-    const seed = mul(targetRows(output, target), relevanceOfLogits(output, composite));
+    const seed = targetSeed(output, target, composite);
     report = why({ output, seed, input: images, composite, model, layer, unit });
   });
   return report as Promise<WhyReport>;
