@@ -1,14 +1,14 @@
 // What a benchmark is: a computation that runs on any device, so that what is timed on one is checked against another.
 import { tensor } from '../engine/create.ts';
-import { randomStream } from '../engine/random-bits.ts';
 import { withoutRecording } from '../engine/scope.ts';
 import { formatShape, type Shape, sizeOf } from '../engine/shape.ts';
 import { type Device, release, type Tensor } from '../engine/tensor.ts';
+import { seedOf, uniformNumbers } from './data.ts';
 
 /** A computation on one device, with its inputs. Both functions are called inside a scope. */
 export interface Workload {
-  /** Encodes one call; this is what is timed. */
-  readonly call: () => void;
+  /** Encodes one call; this is what is timed. A promise is waited for before the next call. */
+  readonly call: () => unknown;
   /** The numbers of a call that are checked. */
   readonly result: () => Tensor;
   readonly close: () => void;
@@ -29,34 +29,41 @@ export interface BenchCase {
   readonly prepare: (device: Device, isCheck: boolean) => Workload;
 }
 
-/** Uniform numbers in [-1, 1), the same on every device. */
-export function randomTensor(device: Device, name: string, shape: Shape): Tensor {
-  const random = randomStream(0, `bench/${name}`);
-  const values = Float32Array.from({ length: sizeOf(shape) }, () => 2 * random.uniform() - 1);
-  return tensor(device, values, shape);
+/** Billions of bytes in `count` numbers of f32. */
+export const gigabytes = (count: number): number => (4 * count) / 1e9;
+
+/** Uniform numbers in [-1, 1), or their magnitudes, the same on every device. */
+export function randomTensor(device: Device, name: string, shape: Shape, isPositive = false): Tensor {
+  const values = uniformNumbers(sizeOf(shape), seedOf(name));
+  return tensor(device, isPositive ? values.map(Math.abs) : values, shape);
 }
 
 export interface OpCaseOptions extends Omit<BenchCase, 'prepare' | 'size' | 'tolerance'> {
   readonly shapes: readonly Shape[];
   /** Smaller shapes for the check, where the reference takes too long. */
   readonly checkShapes?: readonly Shape[];
+  /** Inputs from [0, 1) and not [-1, 1), for sums that would cancel to next to nothing. */
+  readonly isPositive?: boolean;
+  /** `run` differentiates. */
+  readonly isRecorded?: boolean;
   readonly run: (inputs: readonly Tensor[]) => Tensor;
 }
 
 // Sums of up to a few thousand products in f32, against f64: rounding grows with the root of their number, to some 1e-6.
 const OP_TOLERANCE = 1e-5;
 
-/** A case of plain tensor functions on random inputs, with nothing recorded. */
-export function opCase({ shapes, checkShapes = shapes, run, ...rest }: OpCaseOptions): BenchCase {
+/** A case of plain tensor functions on random inputs, with nothing recorded unless `isRecorded`. */
+export function opCase(options: OpCaseOptions): BenchCase {
+  const { shapes, checkShapes = shapes, isPositive, isRecorded, run, ...rest } = options;
   return {
     ...rest,
     size: shapes.map(formatShape).join(' '),
     tolerance: OP_TOLERANCE,
     prepare(device, isCheck) {
       const inputs = (isCheck ? checkShapes : shapes).map((shape, i) =>
-        randomTensor(device, `${rest.name}/${i}`, shape),
+        randomTensor(device, `${rest.name}/${i}`, shape, isPositive),
       );
-      const result = () => withoutRecording(device, () => run(inputs));
+      const result = () => (isRecorded ? run(inputs) : withoutRecording(device, () => run(inputs)));
       return { call: result, result, close: () => inputs.forEach(release) };
     },
   };

@@ -1,18 +1,23 @@
-// Square matrix products: from one that is all overhead to one that is all arithmetic.
+// Matrix products: from one that is all overhead to those that are all arithmetic.
 import { matmul } from '../engine/ops/matmul.ts';
 import { type BenchCase, opCase } from './case.ts';
+import { matmulFlop, matmulSizes } from './shapes.ts';
 
-/** Products of n x n matrices; 2 n^3 operations each. */
-export const matmulCases: readonly BenchCase[] = [128, 256, 512].map((n) =>
-  opCase({
+// Rows of a product do not know of each other: checking a few says as much, and the reference is slow.
+const CHECKED_FLOP = 2 ** 26;
+
+/** Products of two matrices; 2 M K N operations each. */
+export const matmulCases: readonly BenchCase[] = matmulSizes.map((sizes) => {
+  const { label, M, K, N } = sizes;
+  const few = Math.max(1, Math.min(M, Math.floor(CHECKED_FLOP / (2 * K * N))));
+  const b = [K, N];
+  return opCase({
     family: 'matmul',
-    name: `matmul-${n}`,
+    name: `matmul-${label}`,
     unit: 'GFLOP/s',
-    workPerCall: (2 * n ** 3) / 1e9,
-    shapes: [
-      [n, n],
-      [n, n],
-    ],
-    run: ([a, b]) => matmul(a, b),
-  }),
-);
+    workPerCall: matmulFlop(sizes) / 1e9,
+    shapes: [[M, K], b],
+    checkShapes: [[few, K], b],
+    run: ([x, y]) => matmul(x, y),
+  });
+});

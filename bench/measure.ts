@@ -9,8 +9,10 @@ import { waitPolitely } from '../engine/patience.ts';
 import { scope } from '../engine/scope.ts';
 import { type Device, release } from '../engine/tensor.ts';
 import type { BenchCase, Workload } from './case.ts';
+import { type Ceilings, ceilingShare } from './ceiling.ts';
+import { deviceMs } from './device-time.ts';
 
-/** A measured case. Times are wall clock per call, from the first command to an idle queue. */
+/** A measured case. Times are wall clock per call, from the first command to an idle queue, unless they say otherwise. */
 export interface BenchResult {
   readonly family: string;
   readonly name: string;
@@ -18,9 +20,14 @@ export interface BenchResult {
   readonly unit: string;
   /** Of the median call, in `unit`. */
   readonly rate: number;
+  /** Share of what the adapter can do at best, in the same unit; null where there is no such ceiling. */
+  readonly ceilingShare: number | null;
   readonly medianMs: number;
   readonly minMs: number;
+  readonly p10Ms: number;
   readonly p90Ms: number;
+  /** Compute passes per call by the device's own clock; null where it has none, or nothing to measure. */
+  readonly deviceMs: number | null;
   readonly sampleCount: number;
   /** Calls that were encoded before each wait for the queue. */
   readonly callsPerWait: number;
@@ -34,10 +41,19 @@ export interface BenchResult {
 export interface MeasureOptions {
   /** Few short samples: to see that everything runs, not to publish. */
   readonly isQuick?: boolean;
+  readonly ceilings?: Ceilings;
 }
 
 const SAMPLE_COUNT = 20;
 const QUICK_SAMPLE_COUNT = 5;
+// Slow calls get fewer samples than that, so that the whole table is done in minutes.
+const MOST_MS = 6000;
+const FEWEST_SAMPLES = 5;
+const QUICK_MOST_MS = 100;
+const QUICK_FEWEST_SAMPLES = 2;
+// Few: the device's clock does not see what disturbs ours.
+const DEVICE_SAMPLE_COUNT = 5;
+const QUICK_DEVICE_SAMPLE_COUNT = 1;
 // A wait costs up to a millisecond: it must be lost in what it waits for.
 const WAIT_MS = 40;
 const QUICK_WAIT_MS = 5;
@@ -48,7 +64,7 @@ const NOISY_RATIO = 1.5;
 export async function measure(
   device: GpuDevice,
   bench: BenchCase,
-  { isQuick = false }: MeasureOptions = {},
+  { isQuick = false, ceilings }: MeasureOptions = {},
 ): Promise<BenchResult> {
   const checkedError = await checkedErrorOf(device, bench);
   const workload = bench.prepare(device, false);
@@ -61,30 +77,70 @@ export async function measure(
     const onceMs = performance.now() - startMs;
     const wanted = Math.ceil((isQuick ? QUICK_WAIT_MS : WAIT_MS) / onceMs);
     const callsPerWait = Math.min(MOST_CALLS_PER_WAIT, wanted);
-    await run(callsPerWait);
-    const samples = await sample(() => run(callsPerWait), isQuick ? QUICK_SAMPLE_COUNT : SAMPLE_COUNT);
-    const times = samples.map((seconds) => (1000 * seconds) / callsPerWait).sort((a, b) => a - b);
-    const { family, name, size, unit, workPerCall } = bench;
-    const [medianMs, minMs, p90Ms] = [quantile(times, 0.5), times[0], quantile(times, 0.9)];
+    if (callsPerWait > 1) await run(callsPerWait);
+    const samples = await sample(() => run(callsPerWait), sampleCountFor(onceMs * callsPerWait, isQuick));
+    const times = samples.map((seconds) => (1000 * seconds) / callsPerWait);
+    const onDevice = await medianDeviceMs(device, () => run(callsPerWait), isQuick);
     return {
-      family,
-      name,
-      size,
-      unit,
-      rate: (1000 * workPerCall) / medianMs,
-      medianMs,
-      minMs,
-      p90Ms,
-      sampleCount: times.length,
+      ...summaryOf(bench, times, ceilings),
+      deviceMs: onDevice === null ? null : onDevice / callsPerWait,
       callsPerWait,
       checkedError,
-      loadAverage: loadavg()[0],
-      isNoisy: p90Ms > NOISY_RATIO * medianMs,
     };
   } finally {
     workload.close();
     device.trim();
   }
+}
+
+/** What a table says of the times of a case, in milliseconds per call. */
+export function summaryOf(
+  { family, name, size, unit, workPerCall }: Omit<BenchCase, 'prepare' | 'tolerance'>,
+  timesMs: readonly number[],
+  ceilings?: Ceilings,
+): Omit<BenchResult, 'deviceMs' | 'callsPerWait' | 'checkedError'> {
+  const times = timesMs.toSorted((a, b) => a - b);
+  const [medianMs, p10Ms, p90Ms] = [0.5, 0.1, 0.9].map((q) => quantile(times, q));
+  const rate = (1000 * workPerCall) / medianMs;
+  return {
+    family,
+    name,
+    size,
+    unit,
+    rate,
+    ceilingShare: ceilingShare(rate, unit, ceilings),
+    medianMs,
+    minMs: times[0],
+    p10Ms,
+    p90Ms,
+    sampleCount: times.length,
+    loadAverage: loadavg()[0],
+    isNoisy: p90Ms > NOISY_RATIO * medianMs,
+  };
+}
+
+function sampleCountFor(ms: number, isQuick: boolean): number {
+  const [most, spentMs, fewest] = isQuick
+    ? [QUICK_SAMPLE_COUNT, QUICK_MOST_MS, QUICK_FEWEST_SAMPLES]
+    : [SAMPLE_COUNT, MOST_MS, FEWEST_SAMPLES];
+  return Math.max(fewest, Math.min(most, Math.floor(spentMs / ms)));
+}
+
+async function medianDeviceMs(
+  device: GpuDevice,
+  work: () => Promise<void>,
+  isQuick: boolean,
+): Promise<number | null> {
+  const samples: number[] = [];
+  while (samples.length < (isQuick ? QUICK_DEVICE_SAMPLE_COUNT : DEVICE_SAMPLE_COUNT)) {
+    const ms = await deviceMs(device, work);
+    if (ms === null) return null;
+    samples.push(ms);
+  }
+  return quantile(
+    samples.sort((a, b) => a - b),
+    0.5,
+  );
 }
 
 /** Value below which the share `q` of ascending numbers lies, interpolated between neighbours. */
@@ -95,20 +151,27 @@ export function quantile(ascending: readonly number[], q: number): number {
 }
 
 async function runAndWait(device: GpuDevice, { call }: Workload, callCount: number): Promise<void> {
-  // `void`, because what a scope returns outlives it: the outputs of all calls would pile up.
-  for (let i = 0; i < callCount; i++) scope(device, () => void call());
+  for (let i = 0; i < callCount; i++) {
+    let outcome: unknown;
+    // Not returned, because what a scope returns outlives it: the outputs of all calls would pile up.
+    scope(device, () => {
+      outcome = call();
+    });
+    if (outcome instanceof Promise) await outcome;
+  }
   device.flush();
   await waitPolitely(device.raw.queue.onSubmittedWorkDone());
 }
 
-/** Seconds per run of `work`, by Benchmark.js: it times runs until it has the samples, and one second more. */
+/** Seconds per run of `work`, by Benchmark.js: it times runs until it has the samples and, of many, 0.8 seconds have passed. */
 function sample(work: () => Promise<void>, sampleCount: number): Promise<number[]> {
   return new Promise((resolve, reject) => {
     const bench = new Benchmark({
       defer: true,
       minSamples: sampleCount,
       minTime: WAIT_MS / 1000,
-      maxTime: sampleCount < SAMPLE_COUNT ? 0 : 1,
+      // In seconds, and reached by the samples alone unless they are short.
+      maxTime: sampleCount < SAMPLE_COUNT ? 0 : 0.8,
       fn(deferred: { resolve(): void }) {
         work().then(
           () => deferred.resolve(),

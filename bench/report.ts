@@ -1,13 +1,15 @@
 // What becomes of the numbers: a table for people, JSON for comparison.
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { GpuDevice } from '../engine/gpu-device.ts';
+import type { Device } from '../engine/tensor.ts';
 import { describeEnvironment } from '../isnet/environment.ts';
+import type { Ceilings } from './ceiling.ts';
 import type { BenchResult } from './measure.ts';
 
-/** Contents of a file in bench/results. */
-export interface BenchReport {
+/** What was measured, where and when: the head of every file in bench/results. */
+export interface Origin {
   readonly date: string;
   /** Null outside a clone. */
   readonly commit: string | null;
@@ -18,30 +20,24 @@ export interface BenchReport {
   readonly platform: string;
   readonly cpu: string;
   readonly cpuCount: number;
+}
+
+/** Contents of a file that `npm run bench -- --json` writes. */
+export interface BenchReport extends Origin {
+  /** Clock of all times but `deviceMs`. */
   readonly clock: 'wall';
   /** Too few samples to publish. */
   readonly isQuick: boolean;
+  readonly ceilings: Ceilings;
   readonly results: readonly BenchResult[];
 }
 
-/** Results with what they were measured on. */
-export function reportOf(device: GpuDevice, results: readonly BenchResult[], isQuick: boolean): BenchReport {
+/** The head of a file of results. */
+export function originOf(device: Device): Origin {
   // Field by field: the environment also holds the command, with paths of this machine.
   const { date, commit, adapter, node, platform, cpu, cpuCount } = describeEnvironment(device);
   const hasUncommittedChanges = commit !== null && hasChanges();
-  return {
-    date,
-    commit,
-    hasUncommittedChanges,
-    adapter,
-    node,
-    platform,
-    cpu,
-    cpuCount,
-    clock: 'wall',
-    isQuick,
-    results,
-  };
+  return { date, commit, hasUncommittedChanges, adapter, node, platform, cpu, cpuCount };
 }
 
 function hasChanges(): boolean {
@@ -53,35 +49,56 @@ function hasChanges(): boolean {
   return changes.trim() !== '';
 }
 
-/** `bench/results/<date>-<adapter>.json`, with a number if there is one of that name already. */
-export function resultPath({ date, adapter }: BenchReport): string {
+/** `bench/results/<date>-<adapter>.json`, with a kind before the adapter if given, and a number if there is such a file. */
+export function resultPath({ date, adapter }: Origin, kind = ''): string {
   const name = adapter
     .replace(/ \(.*$/, '')
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
     .replace(/^-|-$/g, '');
   const folder = fileURLToPath(new URL('results', import.meta.url));
-  const stem = `${folder}/${date.slice(0, 10)}-${name}`;
+  const stem = `${folder}/${date.slice(0, 10)}-${kind && `${kind}-`}${name}`;
   for (let n = 1; ; n++) {
     const path = n === 1 ? `${stem}.json` : `${stem}-${n}.json`;
     if (!existsSync(path)) return path;
   }
 }
 
-const columns = ['case', 'rate', 'median', 'min', 'p90', 'samples', 'load', ''] as const;
-const widths = [34, 24, 10, 10, 10, 8, 6, 0];
+/** Writes a report as JSON and says where. */
+export function writeReport(report: Origin, path: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, `${JSON.stringify(report, null, 2)}\n`);
+  console.log(`\nresults: ${relative('', path)}`);
+}
+
+/** Lines above the table: the device, and what shares are shares of. */
+export function describeRun({ adapter, cpu, cpuCount, node }: Origin, ceilings: Ceilings): string {
+  const parts = Object.entries(ceilings).map(
+    ([unit, { rate, what }]) => `${rate.toPrecision(3)} ${unit} (${what})`,
+  );
+  return [
+    `adapter: ${adapter}`,
+    `host: ${cpu}, ${cpuCount} cores, Node ${node}`,
+    `ceilings that \`of top\` is a share of, measured now: ${parts.join(', ')}`,
+  ].join('\n');
+}
+
+const columns = ['case', 'rate', 'of top', 'median', 'p10-p90', 'device', 'samples', 'load', ''] as const;
+const widths = [36, 24, 7, 10, 20, 10, 8, 6, 0];
 
 /** Head of the table. */
 export const tableHead = (): string => line(columns);
 
 /** Row of a case; times in milliseconds per call. */
 export function tableRow({ name, rate, unit, isNoisy, ...row }: BenchResult): string {
-  const { medianMs, minMs, p90Ms, sampleCount, loadAverage } = row;
-  const cells = [medianMs, minMs, p90Ms].map((ms) => ms.toPrecision(4));
+  const { ceilingShare, medianMs, p10Ms, p90Ms, deviceMs, sampleCount, loadAverage } = row;
   return line([
     name,
     `${rate.toPrecision(4)} ${unit}`,
-    ...cells,
+    ceilingShare === null ? '' : `${(100 * ceilingShare).toFixed(0)} %`,
+    medianMs.toPrecision(4),
+    `${p10Ms.toPrecision(4)}-${p90Ms.toPrecision(4)}`,
+    deviceMs === null ? '' : deviceMs.toPrecision(4),
     String(sampleCount),
     loadAverage.toFixed(1),
     isNoisy ? 'noisy' : '',

@@ -21,7 +21,7 @@ export class CpuDevice implements Device {
     this.#usedBytes += data.byteLength;
     this.#peakBytes = Math.max(this.#peakBytes, this.#usedBytes);
     this.#blockCount++;
-    return { owners: 0, version: 0, data };
+    return { owners: 0, pins: 0, version: 0, data };
   }
 
   run(op: Op<unknown>, inputs: readonly Tensor[], attrs: unknown, shape: Shape): Storage {
@@ -36,8 +36,9 @@ export class CpuDevice implements Device {
     return this.#allocate(Float64Array.from(values));
   }
 
-  copy(from: Storage, to: Storage): void {
-    (to as CpuStorage).data.set((from as CpuStorage).data);
+  copy(source: Tensor, target: Tensor): void {
+    const to = storageOf('assign', target) as CpuStorage;
+    to.data.set((storageOf('assign', source) as CpuStorage).data);
   }
 
   release(storage: Storage): void {

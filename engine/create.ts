@@ -6,8 +6,21 @@ import { type Device, storageOf, Tensor } from './tensor.ts';
 // Beyond this many distinct scalars the cache would be a leak: further ones live in the current scope.
 const CONSTANT_LIMIT = 512;
 
-/** A tensor [shape] holding `values`, row-major. Throws ShapeError when their number does not fit the shape. */
+/**
+ * A tensor [shape] holding `values`, row-major. Throws ShapeError when their number does not fit the shape, and UsageError
+ * in a captured step, which would see these numbers for ever.
+ */
 export function tensor(device: Device, values: ArrayLike<number>, shape: Shape): Tensor {
+  if (device.recorder.trace) {
+    throw new UsageError(
+      `tensor: the new numbers ${formatShape(shape)} would be the same in every run of the captured step; pass them as an input of the step, or use literal() if they never change`,
+    );
+  }
+  return literal(device, values, shape);
+}
+
+/** As `tensor`, for numbers that never change: they may be made in a captured step, which keeps them. */
+export function literal(device: Device, values: ArrayLike<number>, shape: Shape): Tensor {
   checkShape('tensor', shape);
   if (values.length !== sizeOf(shape)) {
     throw new ShapeError(
@@ -22,7 +35,7 @@ export function constant(device: Device, value: number): Tensor {
   if (device.home) return constant(device.home, value);
   const known = device.constants.get(value);
   if (known && !known.isReleased) return known;
-  const t = tensor(device, [value], []);
+  const t = literal(device, [value], []);
   if (device.constants.size < CONSTANT_LIMIT) {
     for (const frame of device.recorder.frames) frame.delete(t);
     device.constants.set(value, t);
@@ -33,7 +46,7 @@ export function constant(device: Device, value: number): Tensor {
 /** A tensor [shape] filled with one number. Throws ShapeError when the shape is none. */
 export function full(device: Device, shape: Shape, value: number): Tensor {
   checkShape('full', shape);
-  return tensor(device, new Float64Array(sizeOf(shape)).fill(value), shape);
+  return literal(device, new Float64Array(sizeOf(shape)).fill(value), shape);
 }
 
 /** The same numbers without their history: gradients stop here. */
@@ -51,9 +64,9 @@ export function assign(target: Tensor, source: Tensor): void {
   if (target.device !== source.device) {
     throw new UsageError('assign: target and source are on different devices; upload the values instead');
   }
-  const storage = storageOf('assign', target);
-  target.device.copy(storageOf('assign', source), storage, target.shape);
-  storage.version++;
+  const { device } = target;
+  (device.recorder.trace ?? device).copy(source, target);
+  storageOf('assign', target).version++;
 }
 
 /** Numbers of a tensor, row-major. Waits for the device; rejects with DeviceError when it is lost. */
@@ -65,6 +78,11 @@ export async function read(t: Tensor): Promise<Float64Array | Float32Array> {
 export async function readAll(tensors: readonly Tensor[]): Promise<(Float64Array | Float32Array)[]> {
   if (tensors.length === 0) return [];
   const { device } = tensors[0];
+  if (device.recorder.trace) {
+    throw new UsageError(
+      'read: a captured step has no numbers while it is recorded; return the tensor and read it after the step',
+    );
+  }
   for (const t of tensors) {
     storageOf('read', t);
     if (t.device !== device) {

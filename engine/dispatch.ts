@@ -12,6 +12,10 @@ export interface AdapterProfile {
   /** Bytes of workgroup memory. */
   readonly maxWorkgroupStorageSize: number;
   readonly maxInvocationsPerWorkgroup: number;
+  /** Overrides the choice of the kernel for products of matrices, for tests and measurements. */
+  readonly gemm?: 'plain' | 'tiled' | 'wide' | 'panel';
+  /** Buffers that one kernel can bind, the uniform not counted. */
+  readonly maxStorageBuffers: number;
 }
 
 /** A buffer bound to a dispatch: input i of the op, its output, or temporary buffer i of the plan. */
@@ -35,11 +39,37 @@ export interface Clear {
   readonly clear: Operand;
 }
 
+/** Copies a run of elements from an operand to the output, as they lie in the buffers. */
+export interface Copy {
+  readonly copy: Operand;
+  /** First element in the operand, and in the output. */
+  readonly from: number;
+  readonly to: number;
+  readonly count: number;
+}
+
+/**
+ * An elementwise op in a form that can be put together with others: every element of the output is
+ * `apply(input 0, input 1, ...)` of one element each.
+ */
+export interface MapForm {
+  /** What `body` calls its arguments, one for each input. */
+  readonly parameters: readonly string[];
+  /** Body of `fn apply(...) -> Vec`, which computes one element or four at a time; literals are written `Vec(1)`. */
+  readonly body: string;
+  /** WGSL functions that the body calls. Their names say what they do: two ops may share one. */
+  readonly functions: string;
+  /** Of each input: its step in elements along each axis of the output, 0 where it repeats. */
+  readonly strides: readonly (readonly number[])[];
+}
+
 /** How an op runs on WebGPU: its steps in order, and the temporary buffers they share. */
 export interface KernelPlan {
-  readonly steps: readonly (Dispatch | Clear)[];
+  readonly steps: readonly (Dispatch | Clear | Copy)[];
   /** Sizes of the temporary buffers, in elements. */
   readonly temps?: readonly number[];
+  /** The same computation for `capture`, which fuses elementwise ops that follow one another. */
+  readonly map?: MapForm;
 }
 
 /** What an op's `kernel` is asked: shapes, attributes, and the adapter it shall run on. */

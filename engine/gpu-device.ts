@@ -1,14 +1,18 @@
 // Runs ops on WebGPU: encodes at once into an open command encoder, and submits in small batches.
 import type { ShaderTexts } from '../shaders/catalogue.ts';
 import { type BufferBlock, BufferPool } from './buffer-pool.ts';
+import { CommandQueue } from './command-queue.ts';
 import type { AdapterProfile, Operand } from './dispatch.ts';
-import { DeviceError } from './errors.ts';
+import { DeviceError, UsageError } from './errors.ts';
 import { BUFFER_USAGE, MAP_READ } from './gpu-flags.ts';
+import { GpuRecording } from './gpu-recording.ts';
 import { waitPolitely } from './patience.ts';
-import { type PreparedDispatch, ProgramCache } from './program.ts';
+import { type DispatchTime, Profiler } from './profiler.ts';
+import { describeCall, ProgramCache } from './program.ts';
 import { createRecorder } from './scope.ts';
-import { type Shape, sizeOf } from './shape.ts';
-import { type Device, type MemoryReport, type Op, type Storage, storageOf, type Tensor } from './tensor.ts';
+import { formatShape, type Shape, sizeOf } from './shape.ts';
+import { type MemoryReport, type Op, type Storage, storageOf, type Tensor } from './tensor.ts';
+import { type Recording, type RecordingDevice, type Trace, TracedStorage } from './trace.ts';
 
 /** What a `GpuDevice` is made of. */
 export interface GpuDeviceOptions {
@@ -20,12 +24,8 @@ export interface GpuDeviceOptions {
   readonly onClose?: () => void;
 }
 
-// Submitting early lets the adapter start while JavaScript still encodes, and frees the staging buffers of uploads.
-const COMMANDS_PER_SUBMIT = 32;
-const STAGED_BYTES_PER_SUBMIT = 2 ** 26;
-
 /** A WebGPU device in f32. Open one with `openDevice` (Node) or `openBrowserDevice`. */
-export class GpuDevice implements Device {
+export class GpuDevice implements RecordingDevice {
   readonly kind = 'webgpu';
   readonly description: string;
   readonly profile: AdapterProfile;
@@ -35,14 +35,7 @@ export class GpuDevice implements Device {
   readonly #programs: ProgramCache;
   readonly #pool: BufferPool;
   readonly #onClose: (() => void) | undefined;
-  /** Upload buffers of the open encoder; destroyed once it is submitted. */
-  #staging: GPUBuffer[] = [];
-  #stagedBytes = 0;
-  #encoder: GPUCommandEncoder | null = null;
-  #pass: GPUComputePassEncoder | null = null;
-  #encodedCount = 0;
-  #dispatchCount = 0;
-  #submitCount = 0;
+  readonly #queue: CommandQueue;
   #failure: DeviceError | null = null;
   #isClosed = false;
 
@@ -52,10 +45,16 @@ export class GpuDevice implements Device {
     this.description = description;
     this.#onClose = onClose;
     this.#programs = new ProgramCache(device, texts, profile);
-    this.#pool = new BufferPool(device);
+    this.#pool = new BufferPool(device, (error) => {
+      this.#failure ??= error;
+    });
+    this.#queue = new CommandQueue(device);
     device.addEventListener('uncapturederror', (event) => {
       event.preventDefault();
-      this.#failure ??= failureOf(event.error);
+      // A buffer that there was no memory for is invalid, and so is all that it is bound to: the cause goes first.
+      this.#pool.settled().then(() => {
+        this.#failure ??= failureOf(event.error);
+      });
     });
     device.lost.then((info) => {
       if (this.#isClosed) return;
@@ -71,8 +70,8 @@ export class GpuDevice implements Device {
     Record<'dispatchCount' | 'submitCount' | 'pipelineCount' | 'planCount', number>
   > {
     return {
-      dispatchCount: this.#dispatchCount,
-      submitCount: this.#submitCount,
+      dispatchCount: this.#queue.dispatchCount,
+      submitCount: this.#queue.submitCount,
       pipelineCount: this.#programs.pipelineCount,
       planCount: this.#programs.planCount,
     };
@@ -91,19 +90,29 @@ export class GpuDevice implements Device {
   run(op: Op<unknown>, inputs: readonly Tensor[], attrs: unknown, shape: Shape): Storage {
     this.#checkUsable(op.name);
     if (op.isView) return storageOf(op.name, inputs[0]);
-    const plan = this.#programs.planOf(op, inputs, attrs, shape);
-    const blocks = inputs.map((t) => storageOf(op.name, t) as BufferBlock);
-    const output = this.#pool.acquire(op.name, sizeOf(shape));
+    const call = { op, inputShapes: inputs.map((t) => t.shape), attrs, shape };
+    const where = () => describeCall(call);
+    const plan = this.#programs.planOf(call);
+    const blocks = inputs.map((t) => blockOf(op.name, t));
+    const output = this.#pool.acquire(where, sizeOf(shape));
     const temps: BufferBlock[] = [];
     const resolve = (operand: Operand): BufferBlock =>
       operand === 'output' ? output : 'input' in operand ? blocks[operand.input] : temps[operand.temp];
     try {
-      for (const size of plan.temps) temps.push(this.#pool.acquire(op.name, size));
+      for (const size of plan.temps) temps.push(this.#pool.acquire(where, size));
       for (const step of plan.steps) {
         if ('clear' in step) {
-          const { buffer, bytes } = resolve(step.clear);
-          this.#commands().clearBuffer(buffer, 0, bytes);
-        } else this.#encode(step, step.operands.map(resolve));
+          const block = resolve(step.clear);
+          this.#queue.clear(block, block.bytes);
+        } else if ('copy' in step) {
+          const { copy, from, to, count } = step;
+          this.#queue.copy(resolve(copy).buffer, 4 * from, output.buffer, 4 * to, 4 * count);
+        } else {
+          const { pipeline, workgroups } = step;
+          const bound = step.operands.map(resolve);
+          const bindGroup = this.#programs.bindGroup(step, bound);
+          this.#queue.dispatch({ name: op.name, pipeline, bindGroup, workgroups, blocks: bound });
+        }
       }
       return output;
     } catch (error) {
@@ -114,96 +123,91 @@ export class GpuDevice implements Device {
     }
   }
 
-  #encode(step: PreparedDispatch, blocks: readonly BufferBlock[]): void {
-    this.#encoder ??= this.#device.createCommandEncoder();
-    this.#pass ??= this.#encoder.beginComputePass();
-    this.#pass.setPipeline(step.pipeline);
-    this.#pass.setBindGroup(0, this.#programs.bindGroup(step, blocks));
-    this.#pass.dispatchWorkgroups(...step.workgroups);
-    this.#dispatchCount++;
-    if (++this.#encodedCount >= COMMANDS_PER_SUBMIT) this.flush();
-  }
-
-  /** The open encoder, outside of a compute pass: for copies and clears. */
-  #commands(): GPUCommandEncoder {
-    this.#pass?.end();
-    this.#pass = null;
-    this.#encoder ??= this.#device.createCommandEncoder();
-    return this.#encoder;
+  compile(trace: Trace, outputs: readonly Tensor[]): Recording {
+    this.#checkUsable('capture');
+    return new GpuRecording(trace, outputs, {
+      programs: this.#programs,
+      pool: this.#pool,
+      queue: this.#queue,
+      profile: this.profile,
+      checkUsable: () => this.#checkUsable('capture'),
+    });
   }
 
   upload(values: ArrayLike<number>, shape: Shape): Storage {
     this.#checkUsable('tensor');
-    const block = this.#pool.acquire('tensor', values.length);
-    const size = Math.max(4, sizeOf(shape) * 4);
-    // An encoded copy, because queue.writeBuffer would overtake work that is encoded but not yet submitted.
-    const staging = this.#device.createBuffer({
-      size,
-      usage: BUFFER_USAGE.copySource,
-      mappedAtCreation: true,
-    });
-    new Float32Array(staging.getMappedRange(), 0, values.length).set(values);
-    staging.unmap();
-    this.#commands().copyBufferToBuffer(staging, 0, block.buffer, 0, size);
-    this.#staging.push(staging);
-    this.#stagedBytes += size;
-    if (++this.#encodedCount >= COMMANDS_PER_SUBMIT || this.#stagedBytes >= STAGED_BYTES_PER_SUBMIT)
-      this.flush();
+    const block = this.#pool.acquire(() => `tensor ${formatShape(shape)}`, values.length);
+    this.#queue.upload(values, block.buffer);
     return block;
   }
 
-  copy(from: Storage, to: Storage, shape: Shape): void {
+  copy(source: Tensor, target: Tensor): void {
     this.#checkUsable('assign');
+    const [from, to] = [blockOf('assign', source), blockOf('assign', target)];
     // One block under two tensors, as after a reshape: WebGPU refuses such a copy, and there is nothing to do.
-    if (from === to) return;
-    const size = sizeOf(shape) * 4;
-    this.#commands().copyBufferToBuffer((from as BufferBlock).buffer, 0, (to as BufferBlock).buffer, 0, size);
+    if (from !== to) this.#queue.copy(from.buffer, 0, to.buffer, 0, 4 * sizeOf(target.shape));
   }
 
   release(storage: Storage): void {
-    if (!this.#isClosed) this.#pool.release(storage as BufferBlock);
+    // What a captured step left behind has no buffer.
+    if (!this.#isClosed && !(storage instanceof TracedStorage)) this.#pool.release(storage as BufferBlock);
   }
 
   flush(): void {
-    if (!this.#encoder) return;
-    const encoder = this.#commands();
-    this.#device.queue.submit([encoder.finish()]);
-    this.#submitCount++;
-    this.#encoder = null;
-    this.#encodedCount = 0;
-    for (const buffer of this.#staging) buffer.destroy();
-    this.#staging = [];
-    this.#stagedBytes = 0;
+    this.#queue.submit();
   }
 
   async read(tensors: readonly Tensor[]): Promise<Float32Array[]> {
     this.#checkUsable('read');
-    const sizes = tensors.map((t) => sizeOf(t.shape) * 4);
+    // All copies are encoded at once: what is read must not change while we wait.
+    const batches = readBatches(tensors, this.#device.limits.maxBufferSize).map((batch) =>
+      this.#stage(batch),
+    );
+    this.flush();
+    const maps = batches.map(({ staging }) => staging.mapAsync(MAP_READ));
+    let parts: Float32Array[] = [];
+    let trouble: Error | null = null;
+    try {
+      await waitPolitely(Promise.all(maps));
+      // At once: the device may be closed while we wait for anything else.
+      parts = batches.flatMap(unstage);
+    } catch (error) {
+      trouble = error as Error;
+    }
+    await this.#pool.settled();
+    if (this.#failure) throw this.#failure;
+    if (trouble) throw new DeviceError(`read: ${trouble.message}; open a new device`);
+    return parts;
+  }
+
+  /** Encodes copies of these tensors, one behind the other, to a buffer that can be mapped. */
+  #stage(tensors: readonly Tensor[]): Staged {
+    const sizes = tensors.map((t) => 4 * sizeOf(t.shape));
     const total = sizes.reduce((sum, n) => sum + n, 0);
     const usage = BUFFER_USAGE.copyDestination | BUFFER_USAGE.mapRead;
     const staging = this.#device.createBuffer({ size: Math.max(4, total), usage });
     let offset = 0;
     tensors.forEach((t, i) => {
-      const { buffer } = storageOf('read', t) as BufferBlock;
-      if (sizes[i] > 0) this.#commands().copyBufferToBuffer(buffer, 0, staging, offset, sizes[i]);
+      const { buffer } = blockOf('read', t);
+      if (sizes[i] > 0) this.#queue.copy(buffer, 0, staging, offset, sizes[i]);
       offset += sizes[i];
     });
-    this.flush();
+    return { staging, sizes };
+  }
+
+  /** Runs `work` with a timestamp around every kernel. Rejects with DeviceError where the adapter has none. */
+  async profileDispatches(work: () => void): Promise<DispatchTime[]> {
+    this.#checkUsable('profile');
+    const profiler = new Profiler(this.#device);
+    this.#queue.submit();
+    this.#queue.profiler = profiler;
     try {
-      await waitPolitely(staging.mapAsync(MAP_READ));
-    } catch (error) {
-      throw this.#failure ?? new DeviceError(`read: ${(error as Error).message}; open a new device`);
+      work();
+      this.#queue.submit();
+    } finally {
+      this.#queue.profiler = null;
     }
-    if (this.#failure) throw this.#failure;
-    const mapped = staging.getMappedRange();
-    offset = 0;
-    const parts = sizes.map((bytes) => {
-      const start = offset;
-      offset += bytes;
-      return new Float32Array(mapped.slice(start, offset));
-    });
-    staging.destroy();
-    return parts;
+    return profiler.times();
   }
 
   memory(): MemoryReport {
@@ -225,6 +229,53 @@ export class GpuDevice implements Device {
     this.#device.destroy();
     this.#onClose?.();
   }
+}
+
+/** Copies of tensors in a buffer that can be mapped, one behind the other; sizes are in bytes. */
+interface Staged {
+  readonly staging: GPUBuffer;
+  readonly sizes: readonly number[];
+}
+
+/** The numbers in a mapped buffer, which is destroyed. */
+function unstage({ staging, sizes }: Staged): Float32Array[] {
+  const mapped = staging.getMappedRange();
+  let offset = 0;
+  const parts = sizes.map((size) => {
+    const start = offset;
+    offset += size;
+    return new Float32Array(mapped.slice(start, offset));
+  });
+  staging.destroy();
+  return parts;
+}
+
+/** The tensors in order, in groups that fit into one buffer of at most `limit` bytes. */
+function readBatches(tensors: readonly Tensor[], limit: number): Tensor[][] {
+  const batches: Tensor[][] = [];
+  let left = 0;
+  for (const t of tensors) {
+    const size = 4 * sizeOf(t.shape);
+    const last = batches.at(-1);
+    if (last && size <= left) last.push(t);
+    else {
+      batches.push([t]);
+      left = limit;
+    }
+    left -= size;
+  }
+  return batches;
+}
+
+/** The buffer behind a tensor. Throws UsageError for one that a captured step has made and not returned. */
+function blockOf(where: string, t: Tensor): BufferBlock {
+  const storage = storageOf(where, t);
+  if (storage instanceof TracedStorage) {
+    throw new UsageError(
+      `${where}: the ${t} belongs to a captured step and has no numbers outside of it; return it from the step`,
+    );
+  }
+  return storage as BufferBlock;
 }
 
 function failureOf(error: GPUError): DeviceError {

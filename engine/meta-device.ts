@@ -17,11 +17,11 @@ export class MetaDevice implements Device {
   }
 
   run(): Storage {
-    return { owners: 0, version: 0 };
+    return { owners: 0, pins: 0, version: 0 };
   }
 
   upload(): Storage {
-    return { owners: 0, version: 0 };
+    return { owners: 0, pins: 0, version: 0 };
   }
 
   copy(): void {}
@@ -44,5 +44,5 @@ export class MetaDevice implements Device {
 
 /** A tensor of the given shape without numbers, on a meta device of its own that stands in for `home`. */
 export function metaTensor(shape: Shape, home?: Device): Tensor {
-  return new Tensor(new MetaDevice(home), shape, { owners: 0, version: 0 }, null);
+  return new Tensor(new MetaDevice(home), shape, { owners: 0, pins: 0, version: 0 }, null);
 }

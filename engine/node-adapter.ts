@@ -16,6 +16,8 @@ import {
 // SwiftShader computes every bounds check that Dawn adds. Our kernels check their own bounds, and no other code runs on
 // this device. A real GPU keeps Dawn's checks.
 const UNCHECKED = 'enable-dawn-features=disable_robustness';
+// Dawn rounds timestamps to 0.07 ms, so that web pages cannot spy with them. Here they are for profiles.
+const EXACT_TIMES = 'disable-dawn-features=timestamp_quantization';
 
 /** Where `requestNodeAdapter` looks, and what it tells. */
 export interface NodeAdapterOptions {
@@ -50,7 +52,7 @@ export async function requestNodeAdapter(options: NodeAdapterOptions = {}): Prom
   const create = await importDawn();
 
   const attempt = async (way: string, flags: string[] = []): Promise<Found | undefined> => {
-    const gpu = create(flags);
+    const gpu = create([EXACT_TIMES, ...flags]);
     const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
     if (adapter) keepAlive(adapter, gpu);
     const isWanted = adapter !== null && (!isSoftwareWanted || isSoftwareAdapter(adapter.info));

@@ -35,17 +35,20 @@ export function apply<Attrs>(op: Op<Attrs>, inputs: readonly Tensor[], attrs: At
   const storages = inputs.map((t) => storageOf(op.name, t));
   const erased = op as Op<unknown>;
   const origin = { op: erased, inputs, attrs };
+  const sink = device.recorder.trace ?? device;
   // Meta tensors cost nothing to make again, and each device of theirs numbers them anew: their ids name nothing here.
   if (!op.isMemoized || !device.recorder.isRecording || device.kind === 'meta') {
-    const storage = device.run(erased, inputs, attrs, shape);
+    const storage = sink.run(erased, inputs, attrs, shape);
     return new Tensor(device, shape, storage, device.recorder.isRecording ? origin : null);
   }
-  const key = `${op.name} ${JSON.stringify(attrs)} ${inputs.map((t, i) => `${t.id}.${storages[i].version}`).join()}`;
+  // A captured step must compute again what was computed outside of it, or a replay would not.
+  const place = device.recorder.trace?.id ?? '';
+  const key = `${place}${op.name} ${JSON.stringify(attrs)} ${inputs.map((t, i) => `${t.id}.${storages[i].version}`).join()}`;
   inputs[0].memo ??= new Map();
   const { memo } = inputs[0];
   const remembered = memo.get(key);
   if (remembered?.storage && remembered.origin?.op === erased) return remembered;
-  const result = new Tensor(device, shape, device.run(erased, inputs, attrs, shape), origin);
+  const result = new Tensor(device, shape, sink.run(erased, inputs, attrs, shape), origin);
   // An input that outlives its step would otherwise hold the graphs of all steps before.
   for (const [old, { isReleased }] of memo) if (isReleased) memo.delete(old);
   memo.set(key, result);

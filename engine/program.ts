@@ -1,11 +1,11 @@
 // From a kernel plan to something the GPU can run: programs, pipelines, uniforms and bind groups, each made once.
 import type { ShaderTexts } from '../shaders/catalogue.ts';
 import type { BufferBlock } from './buffer-pool.ts';
-import type { AdapterProfile, Clear, Dispatch, KernelPlan, Operand } from './dispatch.ts';
+import type { AdapterProfile, Clear, Copy, Dispatch, KernelPlan, Operand } from './dispatch.ts';
 import { DeviceError } from './errors.ts';
 import { BUFFER_USAGE } from './gpu-flags.ts';
-import { type Shape, sizeOf } from './shape.ts';
-import type { Op, Tensor } from './tensor.ts';
+import { formatShape, type Shape, sizeOf } from './shape.ts';
+import type { Op } from './tensor.ts';
 
 /** A dispatch whose pipeline and uniform exist. */
 export interface PreparedDispatch {
@@ -19,8 +19,27 @@ export interface PreparedDispatch {
 
 /** A plan whose dispatches are prepared; `temps` are sizes in elements. */
 export interface PreparedPlan {
-  readonly steps: readonly (PreparedDispatch | Clear)[];
+  readonly steps: readonly (PreparedDispatch | Clear | Copy)[];
   readonly temps: readonly number[];
+}
+
+/** What determines how an op runs, besides the adapter. */
+export interface OpCall {
+  readonly op: Op<unknown>;
+  readonly inputShapes: readonly Shape[];
+  readonly attrs: unknown;
+  readonly shape: Shape;
+}
+
+/** `conv2d [8, 3, 32, 32] [16, 3, 3, 3] -> [8, 16, 32, 32]`: an op in error messages. */
+export function describeCall({ op, inputShapes, shape }: OpCall): string {
+  return `${op.name} ${inputShapes.map(formatShape).join(' ')} -> ${formatShape(shape)}`;
+}
+
+/** A plan, and its prepared form once something has run it. */
+interface KnownPlan {
+  readonly plan: KernelPlan;
+  prepared: PreparedPlan | null;
 }
 
 // A dispatch sees few buffer combinations: the pool hands out the same buffers in every step.
@@ -41,7 +60,7 @@ export class ProgramCache {
   readonly #texts: ShaderTexts;
   readonly #adapter: AdapterProfile;
   /** By op and not by its name: users define ops too, and names may meet. */
-  readonly #plans = new Map<Op<unknown>, Map<string, PreparedPlan>>();
+  readonly #plans = new Map<Op<unknown>, Map<string, KnownPlan>>();
   #planCount = 0;
   readonly #pipelines = new Map<string, GPUComputePipeline>();
   readonly #uniforms = new Map<string, GPUBuffer>();
@@ -62,19 +81,31 @@ export class ProgramCache {
     return this.#planCount;
   }
 
-  /** How `op` runs on these inputs and gives a tensor [shape]. Throws what the op's kernel throws. */
-  planOf(op: Op<unknown>, inputs: readonly Tensor[], attrs: unknown, shape: Shape): PreparedPlan {
+  /** How an op runs, as data. Throws what the op's kernel throws. */
+  describe(call: OpCall): KernelPlan {
+    return this.#known(call).plan;
+  }
+
+  /** How an op runs, ready to be encoded. Throws what the op's kernel throws. */
+  planOf(call: OpCall): PreparedPlan {
+    const known = this.#known(call);
+    known.prepared ??= this.prepare(describeCall(call), known.plan);
+    return known.prepared;
+  }
+
+  #known({ op, inputShapes, attrs, shape }: OpCall): KnownPlan {
     let key = JSON.stringify(attrs);
-    for (const t of inputs) key += `|${t.shape.join()}`;
+    for (const input of inputShapes) key += `|${input.join()}`;
     const known = this.#plans.get(op)?.get(key);
     if (known) return known;
     if (this.#planCount >= PLAN_LIMIT) this.#forgetPlans();
-    const request = { inputs: inputs.map((t) => t.shape), output: shape, attrs, adapter: this.#adapter };
-    const plan = this.#prepare(op.name, sizeOf(shape) === 0 ? { steps: [] } : op.kernel(request));
-    const plans = this.#plans.get(op) ?? new Map<string, PreparedPlan>();
-    this.#plans.set(op, plans.set(key, plan));
+    const request = { inputs: inputShapes, output: shape, attrs, adapter: this.#adapter };
+    const plan = sizeOf(shape) === 0 ? { steps: [] } : op.kernel(request);
+    const fresh = { plan, prepared: null };
+    const plans = this.#plans.get(op) ?? new Map<string, KnownPlan>();
+    this.#plans.set(op, plans.set(key, fresh));
     this.#planCount++;
-    return plan;
+    return fresh;
   }
 
   #forgetPlans(): void {
@@ -84,20 +115,39 @@ export class ProgramCache {
     this.#uniforms.clear();
   }
 
-  #prepare(op: string, plan: KernelPlan): PreparedPlan {
-    const steps = plan.steps.map((step) => ('clear' in step ? step : this.#prepareDispatch(op, step)));
+  /** Compiles what a plan needs. `op` is its name in errors. */
+  prepare(op: string, plan: KernelPlan): PreparedPlan {
+    const steps = plan.steps.map((step) => ('shader' in step ? this.#prepareDispatch(op, step) : step));
     return { steps, temps: plan.temps ?? [] };
   }
 
+  /** Compiles the pipelines of these dispatches side by side, so that `prepare` finds them. */
+  async compile(dispatches: readonly Dispatch[]): Promise<void> {
+    const missing = new Map<string, Dispatch>();
+    for (const dispatch of dispatches) {
+      const program = programText(this.#texts, dispatch);
+      if (!this.#pipelines.has(program)) missing.set(program, dispatch);
+    }
+    await Promise.all(
+      [...missing].map(async ([program, dispatch]) => {
+        const pipeline = await this.#device.createComputePipelineAsync(this.#descriptor(program, dispatch));
+        this.#pipelines.set(program, pipeline);
+      }),
+    );
+  }
+
+  #descriptor(program: string, { shader, operandsShader }: Dispatch): GPUComputePipelineDescriptor {
+    const label = operandsShader ? `${shader} ${operandsShader}` : shader;
+    const module = this.#device.createShaderModule({ code: program, label });
+    return { layout: 'auto', compute: { module, entryPoint: 'main' }, label };
+  }
+
   #prepareDispatch(op: string, dispatch: Dispatch): PreparedDispatch {
-    const { shader, operandsShader, operands, workgroups } = dispatch;
+    const { operands, workgroups } = dispatch;
     const program = programText(this.#texts, dispatch);
     let pipeline = this.#pipelines.get(program);
     if (!pipeline) {
-      const label = operandsShader ? `${shader} ${operandsShader}` : shader;
-      const module = this.#device.createShaderModule({ code: program, label });
-      const compute = { module, entryPoint: 'main' };
-      pipeline = this.#device.createComputePipeline({ layout: 'auto', compute, label });
+      pipeline = this.#device.createComputePipeline(this.#descriptor(program, dispatch));
       this.#pipelines.set(program, pipeline);
     }
     if (workgroups.some((n) => n > this.#device.limits.maxComputeWorkgroupsPerDimension)) {
@@ -130,19 +180,25 @@ export class ProgramCache {
     return buffer;
   }
 
+  /** The remembered bind group of a dispatch with these buffers, in the order of its bindings. */
   bindGroup(step: PreparedDispatch, blocks: readonly BufferBlock[]): GPUBindGroup {
     let key = '';
     for (const block of blocks) key += `${block.id},`;
     const known = step.bindGroups.get(key);
     if (known) return known;
-    const entries: GPUBindGroupEntry[] = [{ binding: 0, resource: { buffer: step.params } }];
-    blocks.forEach((block, i) => {
-      entries.push({ binding: i + 1, resource: { buffer: block.buffer } });
-    });
-    const group = this.#device.createBindGroup({ layout: step.layout, entries });
+    const group = this.bind(step, blocks);
     if (step.bindGroups.size >= BIND_GROUP_LIMIT) step.bindGroups.clear();
     step.bindGroups.set(key, group);
     return group;
+  }
+
+  /** A bind group of its own, for those who keep it. */
+  bind({ params, layout }: PreparedDispatch, blocks: readonly BufferBlock[]): GPUBindGroup {
+    const entries: GPUBindGroupEntry[] = [{ binding: 0, resource: { buffer: params } }];
+    blocks.forEach((block, i) => {
+      entries.push({ binding: i + 1, resource: { buffer: block.buffer } });
+    });
+    return this.#device.createBindGroup({ layout, entries });
   }
 
   destroy(): void {

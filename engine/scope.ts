@@ -68,5 +68,5 @@ export function withoutRecording<T>(device: Device, fn: () => T): T {
 
 /** A fresh recorder: recording, no open scope. */
 export function createRecorder(): Recorder {
-  return { isRecording: true, frames: [], nextId: 0 };
+  return { isRecording: true, frames: [], nextId: 0, trace: null };
 }

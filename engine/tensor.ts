@@ -7,6 +7,8 @@ import { formatShape, type Shape } from './shape.ts';
 export interface Storage {
   /** Tensors that still need the block; at 0 it goes back to its device. */
   owners: number;
+  /** Owners that are recordings of captured steps; see `capture`. */
+  pins: number;
   /** Counts overwrites, so that remembered results of old numbers are not reused. */
   version: number;
 }
@@ -81,6 +83,16 @@ export interface Recorder {
   /** Tensors made in each open scope, innermost last. */
   readonly frames: Set<Tensor>[];
   nextId: number;
+  /** While a step is captured: what takes note of its ops in place of the device. */
+  trace: (OpSink & { readonly id: number }) | null;
+}
+
+/** Where ops go: a device, or the trace of a captured step. */
+export interface OpSink {
+  /** The storage of `op`'s result, of shape `shape`. */
+  run(op: Op<unknown>, inputs: readonly Tensor[], attrs: unknown, shape: Shape): Storage;
+  /** Copies the numbers of one tensor over those of another of the same size, in order with the ops. */
+  copy(source: Tensor, target: Tensor): void;
 }
 
 /** What a device holds; see `Device.memory`. */
@@ -95,7 +107,7 @@ export interface MemoryReport {
 }
 
 /** Where tensors live and ops run. */
-export interface Device {
+export interface Device extends OpSink {
   readonly kind: 'cpu' | 'webgpu' | 'meta';
   /** Name for logs and reports, e.g. `SwiftShader (software)`. */
   readonly description: string;
@@ -104,10 +116,7 @@ export interface Device {
   readonly home?: Device;
   /** Scalars that ops use as operands (`mul(x, 2)`), made once per value. */
   readonly constants: Map<number, Tensor>;
-  run(op: Op<unknown>, inputs: readonly Tensor[], attrs: unknown, shape: Shape): Storage;
   upload(values: ArrayLike<number>, shape: Shape): Storage;
-  /** Copies the numbers of one storage over those of another of the same size, in queue order. */
-  copy(from: Storage, to: Storage, shape: Shape): void;
   release(storage: Storage): void;
   /** Numbers of the tensors, row-major. Rejects with DeviceError when the device is lost. */
   read(tensors: readonly Tensor[]): Promise<Float64Array[] | Float32Array[]>;

@@ -1,7 +1,7 @@
 // The ISNet's heatmap loss: little relevance on the background (L1), enough but not too much on the foreground (L2).
 // Bassi et al. 2024 (Nature Communications 15:291) and 2024 (IEEE Access 12), in the form of the authors' code.
 import { ShapeError, UsageError } from '../engine/errors.ts';
-import { add, div, mean, mul, square, sub } from '../engine/ops/arithmetic.ts';
+import { add, div, mean, mul, square, sub, sumProduct } from '../engine/ops/arithmetic.ts';
 import { reshape, sum } from '../engine/ops/broadcast.ts';
 import { abs, log1p, relu, step } from '../engine/ops/pointwise.ts';
 import { formatShape } from '../engine/shape.ts';
@@ -60,7 +60,7 @@ function foregroundOf(
   norm: NonNullable<HeatmapLossOptions['norm']>,
 ) {
   const [, , C, H, W] = maps.shape;
-  const inMask = (t: Tensor) => sum(mul(t, mask), [2, 3, 4]);
+  const inMask = (t: Tensor) => sumProduct(t, mask, [2, 3, 4]);
   const total = inMask(magnitude);
   const count = add(mul(sum(mask, [1, 2, 3]), C), TINY);
   if (norm === 'none') return { total, divisor: div(add(mul(total, 0), 1), C * H * W) };

@@ -1,5 +1,4 @@
 // What an ISNet minimises: L = (1 - P) L_classification + P L_heatmap, and what an ordinary classifier does: P = 0.
-import { tensor } from '../engine/create.ts';
 import { add, mean, mul, sub } from '../engine/ops/arithmetic.ts';
 import { reshape } from '../engine/ops/broadcast.ts';
 import type { Tensor } from '../engine/tensor.ts';
@@ -58,25 +57,26 @@ export function classifierLosses(model: Module, batch: Batch): Losses {
   return { logits, total: classification, classification, heatmap: null };
 }
 
-/**
- * Loss of an ISNet, all parts recorded. `P` in [0, 1] is the weight of the heatmap loss; `counter` numbers the step
- * and, with `seed`, fixes what the stochastic variant draws.
- */
+/** What changes from step to step besides the batch; tensors, so that a captured step can contain the loss. */
+export interface StepNumbers {
+  /** Weight of the heatmap loss in [0, 1]: []. */
+  readonly P: Tensor;
+  /** What the stochastic variant draws: [2], whole numbers (seed, counter) below 2^24. */
+  readonly key: Tensor;
+}
+
+/** Loss of an ISNet, all parts recorded. */
 export function isnetLosses(
   model: Module,
   batch: Batch,
   options: IsnetOptions,
-  { P, seed, counter }: { P: number; seed: number; counter: number },
+  { P, key }: StepNumbers,
 ): Losses {
   const { images, targets, masks } = batch;
-  const { device } = images;
   const logits = model.forward(images);
   const classification = crossEntropy(logits, targets);
-  const key = tensor(device, [seed % 2 ** 24, counter % 2 ** 24], [2]);
   const maps = isnetMaps(model, images, logits, options, key);
   const heatmap = mean(heatmapLoss(maps, masks, options).perSample);
-  // A tensor and no constant: P may change at every step.
-  const weight = tensor(device, [P], []);
-  const total = add(mul(classification, sub(1, weight)), mul(heatmap, weight));
+  const total = add(mul(classification, sub(1, P)), mul(heatmap, P));
   return { logits, total, classification, heatmap };
 }

@@ -1,5 +1,5 @@
 // Where relevance starts: the ISNet variants differ in what they explain. Each seed is [K N, C], map-major.
-import { tensor } from '../engine/create.ts';
+import { literal } from '../engine/create.ts';
 import { UsageError } from '../engine/errors.ts';
 import { argmax } from '../engine/ops/argmax.ts';
 import { add, div, mul, neg, sub } from '../engine/ops/arithmetic.ts';
@@ -20,7 +20,7 @@ export function originalGradient(logits: Tensor): Tensor {
   const [N, C] = logits.shape;
   const values = new Float32Array(C * N * C);
   for (let k = 0; k < C; k++) for (let n = 0; n < N; n++) values[(k * N + n) * C + k] = 1;
-  return tensor(logits.device, values, [C * N, C]);
+  return literal(logits.device, values, [C * N, C]);
 }
 
 /**

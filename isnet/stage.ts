@@ -1,6 +1,6 @@
 // Trains one model of a run, saving it after every epoch so that the run can be cut off anywhere.
 import { TrainingError } from '../engine/errors.ts';
-import { type Device, release } from '../engine/tensor.ts';
+import type { Device } from '../engine/tensor.ts';
 import type { Module } from '../nn/module.ts';
 import {
   loadWeights,
@@ -133,7 +133,7 @@ export async function trainStage(
   // After the last epoch there is nothing left to interrupt: its state is saved already.
   const isDone = outcome.position.epoch >= training.epochs;
   if (outcome.isInterrupted && !isDone) await save(outcome.position);
-  for (const t of optimizer.state().values()) release(t);
+  optimizer.dispose();
   if (outcome.isInterrupted) return null;
   await loadWeights(weightsPath(folder, stage, 'best'), model);
   return model.eval();

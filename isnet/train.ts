@@ -1,19 +1,15 @@
 // The training loop, of ordinary classifiers and ISNets alike.
 import { readAll } from '../engine/create.ts';
 import { TrainingError, UsageError } from '../engine/errors.ts';
-import { backward } from '../engine/grad.ts';
-import { reshape } from '../engine/ops/broadcast.ts';
-import { concat } from '../engine/ops/layout.ts';
-import { scope } from '../engine/scope.ts';
 import { type Device, release, type Tensor } from '../engine/tensor.ts';
 import { Dropout } from '../nn/layers.ts';
 import type { Module } from '../nn/module.ts';
-import { clipByGlobalNorm, type Optimizer } from '../nn/optim.ts';
+import type { Optimizer } from '../nn/optim.ts';
 import { learningRateAt, type Schedule } from '../nn/schedule.ts';
-import { uploadBatch } from './batch.ts';
 import { batches, checkDataset, type Dataset, type EmptyMaskPolicy } from './data/dataset.ts';
 import { LossMeter, type LossReport, type LossSums } from './loss-meter.ts';
-import { classifierLosses, type IsnetOptions, isnetLosses, type Losses } from './objective.ts';
+import type { IsnetOptions } from './objective.ts';
+import { TrainStep } from './train-step.ts';
 import { finalHeatmapWeight, type HeatmapWeight, heatmapWeightAt } from './weight.ts';
 
 export interface TrainingOptions {
@@ -100,50 +96,21 @@ const turn = (): Promise<void> =>
 /** Steps in one epoch of `options` over `count` images; the last, smaller batch counts. */
 const stepsPerEpoch = (count: number, batchSize: number): number => Math.ceil(count / batchSize);
 
-/** Losses of a batch under the options, recorded. */
-function lossesOf(
-  job: TrainJob,
-  dataset: Dataset,
-  indices: ArrayLike<number>,
-  P: number,
-  counter: number,
-): Losses {
-  const { device, model, options } = job;
-  const batch = uploadBatch(device, dataset, indices);
-  if (!options.isnet) return classifierLosses(model, batch);
-  return isnetLosses(model, batch, options.isnet, { P, seed: options.seed, counter });
-}
-
-/** [total, classification] or [total, classification, heatmap] as one tensor. */
-function packed({ total, classification, heatmap }: Losses): Tensor {
-  const parts = heatmap ? [total, classification, heatmap] : [total, classification];
-  return concat(
-    parts.map((t) => reshape(t, [1])),
-    0,
-  );
-}
-
 /** One optimisation step; returns its losses as a tensor that the caller reads and releases. */
 function trainStep(
-  job: TrainJob,
+  { model, train, options }: TrainJob,
+  steps: TrainStep,
   indices: ArrayLike<number>,
   step: number,
   epoch: number,
   stepCount: number,
 ): Tensor {
-  const { device, optimizer, options } = job;
-  for (const [, module] of job.model.namedModules()) if (module instanceof Dropout) module.atStep(step);
-  return scope(device, () => {
-    const progress = step / stepsPerEpoch(job.train.count, options.batchSize);
-    const P = options.isnet ? heatmapWeightAt(options.isnet.P, epoch, progress) : 0;
-    const losses = lossesOf(job, job.train, indices, P, step);
-    const report = packed(losses);
-    let gradients = backward(losses.total, [...optimizer.parameters.values()], { retain: [report] });
-    if (options.clipNorm) gradients = clipByGlobalNorm(device, gradients, options.clipNorm);
-    const { schedule, learningRate, warmupSteps } = options;
-    optimizer.step(gradients, learningRateAt(step, { schedule, learningRate, stepCount, warmupSteps }));
-    return report;
-  });
+  for (const [, module] of model.namedModules()) if (module instanceof Dropout) module.atStep(step);
+  const { isnet, batchSize, schedule, learningRate, warmupSteps } = options;
+  const progress = step / stepsPerEpoch(train.count, batchSize);
+  const P = isnet ? heatmapWeightAt(isnet.P, epoch, progress) : 0;
+  const rate = learningRateAt(step, { schedule, learningRate, stepCount, warmupSteps });
+  return steps.train(train, indices, { P, counter: step }, rate);
 }
 
 function checkFinite(values: ArrayLike<number>, step: number, epoch: number): void {
@@ -158,16 +125,19 @@ function checkFinite(values: ArrayLike<number>, step: number, epoch: number): vo
 }
 
 /** Mean losses on a dataset in evaluation mode, with the heatmap loss at its final weight. */
-async function validate(job: TrainJob, dataset: Dataset): Promise<LossReport> {
-  const { device, model, options } = job;
+async function validate(
+  { model, options }: TrainJob,
+  steps: TrainStep,
+  dataset: Dataset,
+): Promise<LossReport> {
   const P = options.isnet ? finalHeatmapWeight(options.isnet.P, options.epochs) : 0;
   const meter = new LossMeter();
   let counter = 0;
   model.eval();
   for (const indices of batches(dataset, { batchSize: Math.max(128, options.batchSize), shuffle: false })) {
-    const report = scope(device, () => packed(lossesOf(job, dataset, indices, P, counter++)));
-    meter.add((await readAll([report]))[0], indices.length);
-    release(report);
+    const losses = steps.evaluate(dataset, indices, { P, counter: counter++ });
+    meter.add((await readAll([losses]))[0], indices.length);
+    release(losses);
   }
   model.train();
   return meter.report();
@@ -196,9 +166,19 @@ function checkData({ train: images, validation, options: { isnet, emptyMasks } }
  * TrainingError when a loss is NaN or infinite, naming the step.
  */
 export async function train(job: TrainJob): Promise<TrainOutcome> {
-  const { model, options, signal } = job;
+  const { device, model, options } = job;
   checkOptions(options);
   checkData(job);
+  const steps = new TrainStep(device, model, job.optimizer, options);
+  try {
+    return await trainEpochs(job, steps);
+  } finally {
+    steps.dispose();
+  }
+}
+
+async function trainEpochs(job: TrainJob, steps: TrainStep): Promise<TrainOutcome> {
+  const { model, options, signal } = job;
   const { epochs, batchSize, seed } = options;
   const stepCount = epochs * stepsPerEpoch(job.train.count, batchSize);
   let { epoch, batch, step, bestLoss, losses } = job.position ?? startPosition;
@@ -221,7 +201,11 @@ export async function train(job: TrainJob): Promise<TrainOutcome> {
     };
     const order = [...batches(job.train, { batchSize, seed, epoch })].slice(batch);
     for (const indices of order) {
-      pending.push({ losses: trainStep(job, indices, step, epoch, stepCount), step, images: indices.length });
+      pending.push({
+        losses: trainStep(job, steps, indices, step, epoch, stepCount),
+        step,
+        images: indices.length,
+      });
       images += indices.length;
       step++;
       batch++;
@@ -232,7 +216,7 @@ export async function train(job: TrainJob): Promise<TrainOutcome> {
       }
     }
     if (pending.length > 0) await drain();
-    const validation = job.validation ? await validate(job, job.validation) : null;
+    const validation = job.validation ? await validate(job, steps, job.validation) : null;
     const isBest = !validation || bestLoss === null || validation.total < bestLoss;
     if (validation && isBest) bestLoss = validation.total;
     const seconds = (performance.now() - startMs) / 1000;

@@ -67,7 +67,11 @@ function foldedCall(inner: LayerCall, norm: LayerCall, policy: GradientPolicy): 
   const call = plainCall(inner, policy);
   const { scale, shift } = normalization(norm, policy);
   const { weight, bias } = call.params;
-  const perOutput = reshape(scale, [scale.shape[0], ...weight.shape.slice(1).map(() => 1)]);
+  const { outputAxis } = inner.layer as AffineLayer;
+  const perOutput = reshape(
+    scale,
+    weight.shape.map((size, axis) => (axis === outputAxis ? size : 1)),
+  );
   return {
     ...call,
     params: {

@@ -2,9 +2,9 @@
 
 import { UsageError } from '../engine/errors.ts';
 import { stepOfOp } from '../engine/grad.ts';
-import { div, mul } from '../engine/ops/arithmetic.ts';
+import { mul } from '../engine/ops/arithmetic.ts';
 import { concat, slice } from '../engine/ops/layout.ts';
-import { stabilize } from '../engine/ops/pointwise.ts';
+import { stabilizedDivide } from '../engine/ops/pointwise.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { type Step, walk } from '../engine/walk.ts';
 import { affineCallOf, affineInput } from './affine.ts';
@@ -16,7 +16,7 @@ import { contextOf, type RelevanceOptions } from './relevance.ts';
 /** The step at a ReLU y = max(z, 0):   g_in = g_out y / (y + eps)   instead of g_out [y > 0]. */
 function reluStep(t: Tensor, eps: number): Step {
   const { inputs } = t.origin as NonNullable<Tensor['origin']>;
-  return { inputs, pull: (g) => mul(g, div(t, stabilize(t, eps))) };
+  return { inputs, pull: (g) => mul(g, stabilizedDivide(t, t, eps)) };
 }
 
 /** The first layer, entered at its ReLU: from here on a rule takes over, on relevance y g. */

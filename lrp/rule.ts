@@ -1,11 +1,11 @@
 // What a rule is. All z-rules are one equation with different parts, so the equation stands here once, and a rule says
 // only what its parts are. The leak report reads the same parts: it cannot disagree with what was propagated.
-import { add, div, mul } from '../engine/ops/arithmetic.ts';
+import { add, mul } from '../engine/ops/arithmetic.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { transpose } from '../engine/transpose.ts';
 import type { AffineCall, BiasPolicy } from './affine.ts';
 import { perMap, relevanceShape } from './maps.ts';
-import { type Stabilizer, stabilized } from './stabilizer.ts';
+import { dividedBy, type Stabilizer } from './stabilizer.ts';
 
 /** One linear term L(x; weight) of a group: x [N or 1, ...] beside a weight of the layer's shape. */
 export interface Part {
@@ -46,7 +46,7 @@ export function denominator({ apply }: AffineCall, { parts, bias }: Group): Tens
 export function messages(call: AffineCall, group: Group, R: Tensor, stabilizer: Stabilizer): Tensor {
   const { factor = 1, mask } = group;
   const own = mask ? perMap(mul, R, mask) : R;
-  const s = perMap(div, own, stabilized(denominator(call, group), stabilizer));
+  const s = dividedBy(own, denominator(call, group), stabilizer);
   return factor === 1 ? s : mul(s, factor);
 }
 

@@ -1,7 +1,7 @@
 // The propagation rules. Each is one row: its equation, its source, and the parts that the equation of rule.ts needs.
 //   z_o = sum_m L(x_m; W_m)_o + b_o,   s_o = R_o / stab(z_o),   R_i = sum_m x_m,i sum_o W_m,oi s_o
 
-import { constant, tensor } from '../engine/create.ts';
+import { constant, literal } from '../engine/create.ts';
 import { UsageError } from '../engine/errors.ts';
 import { add, mul, neg, square, sub } from '../engine/ops/arithmetic.ts';
 import { expand } from '../engine/ops/broadcast.ts';
@@ -158,7 +158,7 @@ function boundTensor(call: AffineCall, bound: Bound): Tensor {
       `zB: ${bound.length} bounds for ${shape[1]} channels; give one number, or one per channel`,
     );
   }
-  const perChannel = tensor(call.x.device, bound, [1, bound.length, ...shape.slice(2).map(() => 1)]);
+  const perChannel = literal(call.x.device, bound, [1, bound.length, ...shape.slice(2).map(() => 1)]);
   return expand(perChannel, shape);
 }
 

@@ -1,8 +1,9 @@
 // What keeps a denominator away from 0. In every form sign(0) = +1, as in zennit and in ISNet.
 import { detach } from '../engine/create.ts';
-import { add, mean, mul, sqrt, square, sub } from '../engine/ops/arithmetic.ts';
-import { abs, maximum, notNegative, stabilize } from '../engine/ops/pointwise.ts';
+import { add, div, mean, mul, sqrt, square, sub } from '../engine/ops/arithmetic.ts';
+import { abs, maximum, notNegative, stabilize, stabilizedDivide } from '../engine/ops/pointwise.ts';
 import type { Tensor } from '../engine/tensor.ts';
+import { perMap } from './maps.ts';
 
 /**
  * `shift`: z + eps sign z.   `clip`: sign z max(|z|, eps).   `normScaled`: z + eps RMS(z) sign z, with the root mean square
@@ -27,4 +28,11 @@ export function stabilized(z: Tensor, stabilizer: Stabilizer): Tensor {
   const norm = sqrt(mean(square(z), axes, { keepDims: true }));
   const scale = mul(stabilizer.normGradient ? norm : detach(norm), eps);
   return add(z, mul(signOf(z), scale));
+}
+
+/** R / stab(z) for relevance R [K N, ...] of K maps at activations z [N, ...]. */
+export function dividedBy(R: Tensor, z: Tensor, stabilizer: Stabilizer): Tensor {
+  return stabilizer.kind === 'shift'
+    ? perMap((own, denominator) => stabilizedDivide(own, denominator, stabilizer.eps), R, z)
+    : perMap(div, R, stabilized(z, stabilizer));
 }

@@ -30,6 +30,7 @@ const structuralRules: Readonly<Record<string, StructuralRule>> = {
   conv2dInputGrad: row(convolution, 'stabilizer'),
   // products
   matmul: row(matrixProduct, 'stabilizer'),
+  sumProduct: row(matrixProduct, 'stabilizer'),
   mul: row(product),
   div: row(quotient),
   square: row(pass), // a product of two equal activations: two halves

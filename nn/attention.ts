@@ -7,6 +7,7 @@ import { matmul } from '../engine/ops/matmul.ts';
 import { softmax } from '../engine/ops/softmax.ts';
 import { formatShape } from '../engine/shape.ts';
 import type { Tensor } from '../engine/tensor.ts';
+import { linearUniform, xavierUniform } from './init.ts';
 import { Linear } from './layers.ts';
 import { type Init, Module, type Params } from './module.ts';
 
@@ -26,7 +27,8 @@ class InProjection extends Linear {
 
 /**
  * Self-attention of x [N, T, E] with H heads:  softmax(q k^T / sqrt(E / H)) v per head, projected back to [N, T, E].
- * Parameters as torch.nn.MultiheadAttention: in_proj_weight [3 E, E], in_proj_bias, out_proj.weight, out_proj.bias.
+ * Parameters as torch.nn.MultiheadAttention, initial values included: in_proj_weight [3 E, E], in_proj_bias,
+ * out_proj.weight, out_proj.bias.
  * Unlike there the batch always comes first.
  */
 export class MultiheadAttention extends Module {
@@ -44,8 +46,8 @@ export class MultiheadAttention extends Module {
     }
     this.embedSize = embedSize;
     this.headCount = headCount;
-    this.inProj = new InProjection(init, embedSize, 3 * embedSize, { bias, gain: 1 });
-    this.outProj = new Linear(init, embedSize, embedSize, { bias, gain: 1 });
+    this.inProj = new InProjection(init, embedSize, 3 * embedSize, { bias, initialWeight: xavierUniform });
+    this.outProj = new Linear(init, embedSize, embedSize, { bias, initialWeight: linearUniform });
   }
 
   override children(): [string, Module][] {

@@ -1,5 +1,5 @@
 // The layers of convolutional classifiers. Arguments and defaults are PyTorch's.
-import { tensor } from '../engine/create.ts';
+import { assign, literal, tensor } from '../engine/create.ts';
 import { ShapeError } from '../engine/errors.ts';
 import { add, mul } from '../engine/ops/arithmetic.ts';
 import { adaptiveAvgPool2d, avgPool2d } from '../engine/ops/avg-pool.ts';
@@ -10,19 +10,37 @@ import { maxPool2d } from '../engine/ops/max-pool.ts';
 import { type Pair, pairOf } from '../engine/ops/pair.ts';
 import { relu } from '../engine/ops/pointwise.ts';
 import { dropoutMask } from '../engine/ops/random.ts';
+import { scope, withoutRecording } from '../engine/scope.ts';
 import { formatShape } from '../engine/shape.ts';
 import type { Tensor } from '../engine/tensor.ts';
-import { filled, kaimingUniform } from './init.ts';
-import { type Init, Layer, type Params } from './module.ts';
+import { type Initial, kaimingUniform, zeros } from './init.ts';
+import { type Init, Layer, own, type Params } from './module.ts';
 
 /** A layer that is affine in its input, with a weight and perhaps a bias: what relevance rules apply to. */
 export abstract class AffineLayer extends Layer {
   abstract readonly weight: Tensor;
   abstract readonly bias: Tensor | null;
+  /** The axis of the weight that counts outputs: a BatchNorm behind the layer scales along it. */
+  readonly outputAxis: number = 0;
 
   override ownParameters(): Params {
     return this.bias ? { weight: this.weight, bias: this.bias } : { weight: this.weight };
   }
+}
+
+/** What affine layers begin with. */
+interface InitialParams {
+  readonly bias?: boolean;
+  /** Default: `kaimingUniform` for a ReLU behind the layer. */
+  readonly initialWeight?: Initial;
+  /** Default: zeros. */
+  readonly initialBias?: Initial;
+}
+
+/** Options of `Linear`. */
+export interface LinearOptions extends InitialParams {
+  /** Scales the default initial weights: sqrt(2) before a ReLU (the default), 1 for logits. */
+  readonly gain?: number;
 }
 
 /** y = x W^T + b for x [N, .., I], W [O, I], b [O]. */
@@ -30,11 +48,12 @@ export class Linear extends AffineLayer {
   readonly weight: Tensor;
   readonly bias: Tensor | null;
 
-  /** `gain` scales the initial weights: sqrt(2) before a ReLU (the default), 1 for logits. */
-  constructor(init: Init, inFeatures: number, outFeatures: number, { bias = true, gain = Math.SQRT2 } = {}) {
+  constructor(init: Init, inFeatures: number, outFeatures: number, options: LinearOptions = {}) {
     super();
-    this.weight = kaimingUniform(init, [outFeatures, inFeatures], { gain });
-    this.bias = bias ? filled(init, [outFeatures], 0) : null;
+    const { bias = true, gain, initialBias = zeros } = options;
+    const { initialWeight = (to, shape) => kaimingUniform(to, shape, { gain }) } = options;
+    this.weight = initialWeight(init, [outFeatures, inFeatures]);
+    this.bias = bias ? initialBias(init, [outFeatures]) : null;
   }
 
   apply(x: Tensor, { weight, bias }: Params): Tensor {
@@ -52,9 +71,7 @@ export class Linear extends AffineLayer {
   }
 }
 
-export interface Conv2dOptions extends ConvOptions {
-  readonly bias?: boolean;
-}
+export interface Conv2dOptions extends ConvOptions, InitialParams {}
 
 /** Convolution of x [N, C, H, W] with W [O, C/groups, KH, KW], plus b [O] per channel. */
 export class Conv2d extends AffineLayer {
@@ -71,8 +88,9 @@ export class Conv2d extends AffineLayer {
   ) {
     super();
     this.attrs = convAttrs(options);
-    this.weight = kaimingUniform(init, [outChannels, inChannels / this.attrs.groups, ...pairOf(kernelSize)]);
-    this.bias = (options.bias ?? true) ? filled(init, [outChannels], 0) : null;
+    const { bias = true, initialWeight = kaimingUniform, initialBias = zeros } = options;
+    this.weight = initialWeight(init, [outChannels, inChannels / this.attrs.groups, ...pairOf(kernelSize)]);
+    this.bias = bias ? initialBias(init, [outChannels]) : null;
   }
 
   apply(x: Tensor, { weight, bias }: Params): Tensor {
@@ -142,28 +160,41 @@ export class AdaptiveAvgPool2d extends Layer {
 
 // Calls of one dropout layer within a step draw from different counters.
 const DRAWS_PER_STEP = 16;
+// Counters travel as whole numbers in f32, which holds them up to here.
+const COUNTERS = 2 ** 24;
 
 /** In training sets a share `p` of the inputs to 0 and scales the others by 1 / (1 - p); else the identity. */
 export class Dropout extends Layer {
   readonly p: number;
   readonly #seed: number;
-  #counter = 0;
+  /** [seed, counter] of the next draw. On the device, so that every run of a captured step counts on. */
+  readonly #key: Tensor;
 
   constructor(init: Init, p = 0.5) {
     super();
     this.p = p;
-    this.#seed = init.random.below(2 ** 24);
+    this.#seed = init.random.below(COUNTERS);
+    this.#key = own(tensor(init.device, [this.#seed, 0], [2]));
+  }
+
+  override ownTransients(): Params {
+    return { key: this.#key };
   }
 
   apply(x: Tensor): Tensor {
     if (!this.isTraining || this.p === 0) return x;
-    // Random counters travel as whole numbers in f32, which holds them up to 2^24.
-    const key = tensor(x.device, [this.#seed, this.#counter++ % 2 ** 24], [2]);
-    return mul(x, dropoutMask(key, x.shape, this.p));
+    const mask = dropoutMask(this.#key, x.shape, this.p);
+    const { device } = this.#key;
+    withoutRecording(device, () =>
+      scope(device, () => assign(this.#key, add(this.#key, literal(device, [0, 1], [2])))),
+    );
+    return mul(x, mask);
   }
 
   /** What the layer draws next depends on the step alone, so that a resumed run draws what it would have drawn. */
   atStep(step: number): void {
-    this.#counter = step * DRAWS_PER_STEP;
+    const { device } = this.#key;
+    const counter = (step * DRAWS_PER_STEP) % COUNTERS;
+    scope(device, () => assign(this.#key, tensor(device, [this.#seed, counter], [2])));
   }
 }

@@ -1,7 +1,6 @@
 // Classification losses.
 import { ShapeError } from '../engine/errors.ts';
-import { add, mean, mul, neg, sub } from '../engine/ops/arithmetic.ts';
-import { sum } from '../engine/ops/broadcast.ts';
+import { add, div, mean, mul, neg, sub, sumProduct } from '../engine/ops/arithmetic.ts';
 import { softplus } from '../engine/ops/pointwise.ts';
 import { logSoftmax } from '../engine/ops/softmax.ts';
 import { formatShape, isSameShape } from '../engine/shape.ts';
@@ -18,7 +17,7 @@ function checkTargets(where: string, logits: Tensor, targets: Tensor): void {
 /** Mean over the batch of -sum_c t_c log softmax(z)_c, for logits z and targets t, both [N, C]. Returns []. */
 export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
   checkTargets('crossEntropy', logits, targets);
-  return neg(mean(sum(mul(logSoftmax(logits), targets), [1])));
+  return div(sumProduct(logSoftmax(logits), targets), -logits.shape[0]);
 }
 
 /** Mean over batch and classes of log(1 + e^z) - t z, for logits z and targets t in [0, 1], both [N, C]. Returns []. */

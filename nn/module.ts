@@ -8,6 +8,8 @@ import { type Device, release, type Tensor } from '../engine/tensor.ts';
 export interface Init {
   readonly device: Device;
   readonly random: RandomStream;
+  /** Parameters begin as zeros and nothing is drawn for them: for a model whose weights are loaded next. */
+  readonly isBlank?: boolean;
 }
 
 /** Tensors of a layer by their name in code: `weight`, `bias`. */
@@ -35,6 +37,11 @@ export abstract class Module {
 
   /** Own tensors that belong to the state but are not trained, by field. */
   ownBuffers(): Params {
+    return {};
+  }
+
+  /** Own tensors that are no part of the state, such as counters of random draws, by field. */
+  ownTransients(): Params {
     return {};
   }
 
@@ -88,9 +95,10 @@ export abstract class Module {
     return this.train(false);
   }
 
-  /** Releases all parameters and buffers. */
+  /** Releases all tensors of the module and of those below it. */
   dispose(): void {
     for (const t of this.stateDict().values()) release(t);
+    for (const [, module] of this.namedModules()) Object.values(module.ownTransients()).forEach(release);
   }
 }
 
@@ -121,21 +129,28 @@ export function own<T extends Tensor | null>(t: T): T {
   return t;
 }
 
-/** Modules in a row; children are named '0', '1', ... as in PyTorch. */
+/** Modules in a row; children are named '0', '1', ... as in PyTorch, or as `named` is told. */
 export class Sequential extends Module {
-  readonly #modules: readonly Module[];
+  #entries: readonly (readonly [string, Module])[];
 
   constructor(...modules: Module[]) {
     super();
-    this.#modules = modules;
+    this.#entries = modules.map((module, i) => [String(i), module]);
+  }
+
+  /** Modules in a row by their names: PyTorch's Sequential of an OrderedDict. */
+  static named(entries: readonly (readonly [string, Module])[]): Sequential {
+    const sequential = new Sequential();
+    sequential.#entries = entries;
+    return sequential;
   }
 
   override children(): [string, Module][] {
-    return this.#modules.map((module, i) => [String(i), module]);
+    return this.#entries.map(([name, module]) => [name, module]);
   }
 
   forward(x: Tensor): Tensor {
-    return this.#modules.reduce((signal, module) => module.forward(signal), x);
+    return this.#entries.reduce((signal, [, module]) => module.forward(signal), x);
   }
 }
 

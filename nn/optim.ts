@@ -1,79 +1,181 @@
-// Optimisers. Each step reads gradients and overwrites parameters in place; nothing of it is recorded.
+// Optimisers. A step reads gradients and overwrites parameters in place, all of them together; nothing of it is recorded.
 import { assign, full, tensor } from '../engine/create.ts';
 import { ShapeError, UsageError } from '../engine/errors.ts';
-import { add, div, mul, neg, sqrt, square, sub } from '../engine/ops/arithmetic.ts';
-import { sum } from '../engine/ops/broadcast.ts';
+import { add, div, mul, neg, sqrt, square, sub, sumProduct } from '../engine/ops/arithmetic.ts';
+import { reshape } from '../engine/ops/broadcast.ts';
+import { slice } from '../engine/ops/layout.ts';
 import { maximum } from '../engine/ops/pointwise.ts';
 import { keep, scope, withoutRecording } from '../engine/scope.ts';
+import { formatShape, isSameShape } from '../engine/shape.ts';
 import { type Device, release, type Tensor } from '../engine/tensor.ts';
+import { blocksOf, type ParameterBlock } from './flat-parameters.ts';
 
-/** Updates parameters from gradients. Its state is tensors and a step count, so that training can be resumed. */
+/** Parameters and their running tensors, as `update` sees them: all of shape [size]. */
+export interface FlatState {
+  /** The parameters' numbers before the step. */
+  readonly p: Tensor;
+  /** Their gradients. */
+  readonly g: Tensor;
+  /** The running tensor of a slot; overwrite it with `assign`. */
+  readonly slot: (name: string) => Tensor;
+}
+
+/** Options of one step. */
+export interface StepOptions {
+  /** Largest global norm of the gradients, see `clipByGlobalNorm`; none by default. */
+  readonly clipNorm?: number;
+}
+
+/** A block of parameters with the running tensors that the optimiser keeps of them, by slot. */
+interface Block {
+  readonly layout: ParameterBlock;
+  readonly slots: ReadonlyMap<string, Tensor>;
+}
+
+/**
+ * Updates parameters from gradients. What changes from step to step on the host are a few numbers, `nextScalars`; with
+ * them `apply` is work on the device alone, so that a captured step can contain it. `step` is both.
+ */
 export abstract class Optimizer {
   readonly parameters: ReadonlyMap<string, Tensor>;
-  readonly #state = new Map<string, Tensor>();
+  readonly #names: readonly string[];
+  readonly #tensors: readonly Tensor[];
+  readonly #slots: readonly string[];
+  readonly #blocks: readonly Block[];
+  /** Running tensors by `<parameter>.<slot>`, as `state` showed them last or `loadState` took them over. */
+  #shown = new Map<string, Tensor>();
   stepCount = 0;
 
-  /** `parameters` as from `module.namedParameters()`; gradients come in the same order. */
-  constructor(parameters: ReadonlyMap<string, Tensor>) {
+  /**
+   * `parameters` as from `module.namedParameters()`; gradients come in the same order. `slots` names the running tensors
+   * that there are of each parameter; they are 0 at first.
+   */
+  constructor(parameters: ReadonlyMap<string, Tensor>, slots: readonly string[]) {
     this.parameters = parameters;
+    this.#names = [...parameters.keys()];
+    this.#tensors = [...parameters.values()];
+    this.#slots = slots;
+    this.#blocks = blocksOf(this.#tensors).map((layout) => {
+      const { device } = layout.parameters[0];
+      const zeros = () => keep(full(device, [layout.size], 0));
+      return { layout, slots: new Map(slots.map((slot) => [slot, zeros()])) };
+    });
   }
 
-  /** The new value of one parameter. `state(slot)` gives a running tensor of the parameter's shape, at first 0. */
-  protected abstract update(p: Tensor, g: Tensor, rate: Tensor, state: (slot: string) => Tensor): Tensor;
+  /** The numbers of step `stepCount` that do not come from the device: `update` gets each as a tensor []. */
+  protected abstract scalarsOf(learningRate: number): number[];
 
-  /** Moves every parameter one step against its gradient, with learning rate `learningRate`. */
-  step(gradients: readonly Tensor[], learningRate: number): void {
-    const entries = [...this.parameters];
-    if (entries.length !== gradients.length) {
+  /** The new numbers of the parameters. */
+  protected abstract update(state: FlatState, scalars: readonly Tensor[]): Tensor;
+
+  /** Counts a step and gives the numbers that `apply` needs for it, as many at every step. */
+  nextScalars(learningRate: number): number[] {
+    this.stepCount++;
+    return this.scalarsOf(learningRate);
+  }
+
+  /**
+   * Moves every parameter one step against its gradient; `scalars` holds the numbers of `nextScalars`. Throws ShapeError
+   * if there is not one gradient per parameter, of its shape.
+   */
+  apply(gradients: readonly Tensor[], scalars: Tensor, { clipNorm }: StepOptions = {}): void {
+    this.#checkGradients(gradients);
+    if (gradients.length === 0) return;
+    this.#aside(() => {
+      const flat = this.#blocks.map(({ layout }) => layout.join(gradients));
+      const clipped = clipNorm === undefined ? flat : clip(flat, clipNorm);
+      const parts = Array.from({ length: scalars.shape[0] }, (_, i) => reshape(slice(scalars, [i], [1]), []));
+      this.#blocks.forEach(({ layout, slots }, i) => {
+        // Joined anew at each step: parameters are everyone's, and may have been loaded or averaged since.
+        const p = layout.join(this.#tensors);
+        const slot = (name: string) => slots.get(name) as Tensor;
+        layout.write(this.update({ p, g: clipped[i], slot }, parts), this.#tensors);
+      });
+    });
+  }
+
+  /** One step with learning rate `learningRate`: `apply` with the numbers of `nextScalars`. */
+  step(gradients: readonly Tensor[], learningRate: number, options: StepOptions = {}): void {
+    this.#checkGradients(gradients);
+    const scalars = this.nextScalars(learningRate);
+    if (gradients.length === 0) return;
+    const { device } = gradients[0];
+    scope(device, () => this.apply(gradients, tensor(device, scalars, [scalars.length]), options));
+  }
+
+  #checkGradients(gradients: readonly Tensor[]): void {
+    if (gradients.length !== this.#tensors.length) {
       throw new ShapeError(
-        `optimizer: ${gradients.length} gradients for ${entries.length} parameters; pass the result of backward(loss, [...parameters.values()])`,
+        `optimizer: ${gradients.length} gradients for ${this.#tensors.length} parameters; pass the result of backward(loss, [...parameters.values()])`,
       );
     }
-    this.stepCount++;
-    if (entries.length === 0) return;
-    const { device } = entries[0][1];
-    withoutRecording(device, () =>
-      scope(device, () => {
-        // An input tensor and no constant, so that a changing rate needs no new kernels or cached scalars.
-        const rate = tensor(device, [this.rateOf(learningRate)], []);
-        entries.forEach(([name, p], i) => {
-          assign(
-            p,
-            this.update(p, gradients[i], rate, (slot) => this.#slot(name, slot, p)),
-          );
-        });
-      }),
-    );
+    const odd = gradients.findIndex(({ shape }, i) => !isSameShape(shape, this.#tensors[i].shape));
+    if (odd >= 0) {
+      throw new ShapeError(
+        `optimizer: the gradient of ${this.#names[odd]} is ${formatShape(gradients[odd].shape)} and the parameter ${formatShape(this.#tensors[odd].shape)}; pass gradients in the order of the parameters`,
+      );
+    }
   }
 
-  /** The rate that `update` sees; Adam puts its bias correction here. */
-  protected rateOf(learningRate: number): number {
-    return learningRate;
+  /** Work on the device that is not recorded and leaves no tensors behind. */
+  #aside(work: () => void): void {
+    const [first] = this.#tensors;
+    if (first) withoutRecording(first.device, () => scope(first.device, work));
   }
 
-  #slot(name: string, slot: string, p: Tensor): Tensor {
-    const key = `${name}.${slot}`;
-    const known = this.#state.get(key);
-    if (known) return known;
-    const fresh = keep(full(p.device, p.shape, 0));
-    this.#state.set(key, fresh);
-    return fresh;
-  }
-
-  /** Running tensors by `<parameter>.<slot>`; empty before the first step. */
+  /**
+   * Running tensors by `<parameter>.<slot>`, as they are now. They belong to the optimiser, which overwrites them at the
+   * next call; what has been released is made anew.
+   */
   state(): ReadonlyMap<string, Tensor> {
-    return this.#state;
+    this.#aside(() => {
+      for (const { layout, slots } of this.#blocks) {
+        for (const [slot, flat] of slots) {
+          layout.split(flat).forEach((part, i) => {
+            const key = `${this.#names[layout.first + i]}.${slot}`;
+            const known = this.#shown.get(key);
+            const shown = known?.isReleased === false ? known : keep(full(part.device, part.shape, 0));
+            assign(shown, part);
+            this.#shown.set(key, shown);
+          });
+        }
+      }
+    });
+    return this.#shown;
   }
 
-  /** Takes up a saved state in place of its own, which is released: tensors as from `state()`, and the steps taken. */
+  /**
+   * Takes up a saved state in place of its own: the steps taken, and tensors as from `state()`, which are the optimiser's
+   * from now on. What is missing starts at 0. Throws UsageError for a tensor that is none of its running ones.
+   */
   loadState(state: ReadonlyMap<string, Tensor>, stepCount: number): void {
     // Copied first: `state` may be this optimiser's own.
     const next = new Map(state);
+    const keyOf = (i: number, slot: string) => `${this.#names[i]}.${slot}`;
+    const known = new Set(this.#slots.flatMap((slot) => this.#names.map((_, i) => keyOf(i, slot))));
+    const unknown = [...next.keys()].filter((key) => !known.has(key));
+    if (unknown.length > 0) {
+      throw new UsageError(
+        `optimizer: it keeps no ${unknown.join(', ')}; load the state into the kind of optimiser that wrote it`,
+      );
+    }
+    this.#aside(() => {
+      for (const slot of this.#slots) {
+        const parts = this.#tensors.map((p, i) => next.get(keyOf(i, slot)) ?? full(p.device, p.shape, 0));
+        for (const { layout, slots } of this.#blocks) assign(slots.get(slot) as Tensor, layout.join(parts));
+      }
+    });
     const kept = new Set(next.values());
-    for (const t of this.#state.values()) if (!kept.has(t)) release(t);
-    this.#state.clear();
-    for (const [key, t] of next) this.#state.set(key, keep(t));
+    for (const t of this.#shown.values()) if (!kept.has(t)) release(t);
+    for (const t of kept) keep(t);
+    this.#shown = next;
     this.stepCount = stepCount;
+  }
+
+  /** Releases all running tensors, also those that `state` gave. */
+  dispose(): void {
+    for (const { slots } of this.#blocks) for (const t of slots.values()) release(t);
+    for (const t of this.#shown.values()) release(t);
   }
 }
 
@@ -91,15 +193,19 @@ export class SGD extends Optimizer {
     parameters: ReadonlyMap<string, Tensor>,
     { momentum = 0, nesterov = false, weightDecay = 0 }: SgdOptions = {},
   ) {
-    super(parameters);
+    super(parameters, momentum === 0 ? [] : ['momentum']);
     this.#options = { momentum, nesterov, weightDecay };
   }
 
-  protected update(p: Tensor, g: Tensor, rate: Tensor, state: (slot: string) => Tensor): Tensor {
+  protected scalarsOf(learningRate: number): number[] {
+    return [learningRate];
+  }
+
+  protected update({ p, g, slot }: FlatState, [rate]: readonly Tensor[]): Tensor {
     const { momentum, nesterov, weightDecay } = this.#options;
     const gradient = weightDecay === 0 ? g : add(g, mul(p, weightDecay));
     if (momentum === 0) return sub(p, mul(gradient, rate));
-    const velocity = state('momentum');
+    const velocity = slot('momentum');
     const next = add(mul(velocity, momentum), gradient);
     assign(velocity, next);
     return sub(p, mul(nesterov ? add(gradient, mul(next, momentum)) : next, rate));
@@ -120,69 +226,83 @@ export class Adam extends Optimizer {
     parameters: ReadonlyMap<string, Tensor>,
     { betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0 }: AdamOptions = {},
   ) {
-    super(parameters);
+    super(parameters, ['exp_avg', 'exp_avg_sq']);
     this.options = { betas, eps, weightDecay };
   }
 
-  /** m / (1 - beta1^t) over sqrt(v / (1 - beta2^t)): both corrections are numbers, so they go into the rate. */
-  protected override rateOf(learningRate: number): number {
-    const [beta1, beta2] = this.options.betas;
-    return (learningRate * Math.sqrt(1 - beta2 ** this.stepCount)) / (1 - beta1 ** this.stepCount);
-  }
-
-  protected update(p: Tensor, g: Tensor, rate: Tensor, state: (slot: string) => Tensor): Tensor {
-    const { weightDecay } = this.options;
-    return this.moved(p, weightDecay === 0 ? g : add(g, mul(p, weightDecay)), rate, state);
-  }
-
-  protected moved(p: Tensor, g: Tensor, rate: Tensor, state: (slot: string) => Tensor): Tensor {
+  /**
+   * m / (1 - beta1^t) over sqrt(v / (1 - beta2^t)) + eps: both corrections are numbers, so they go into the rate. eps is
+   * compared with the corrected root, so it shrinks by the correction that moved there.
+   */
+  protected scalarsOf(learningRate: number): number[] {
     const { betas, eps } = this.options;
-    const [beta1, beta2] = betas;
-    const first = state('exp_avg');
-    const second = state('exp_avg_sq');
-    assign(first, add(mul(first, beta1), mul(g, 1 - beta1)));
-    assign(second, add(mul(second, beta2), mul(square(g), 1 - beta2)));
-    // eps is compared with the corrected root, so it shrinks by the correction that moved into the rate.
-    const correction = tensor(p.device, [eps * Math.sqrt(1 - beta2 ** this.stepCount)], []);
-    return sub(p, mul(div(first, add(sqrt(second), correction)), rate));
+    const [first, second] = betas.map((beta) => 1 - beta ** this.stepCount);
+    return [(learningRate * Math.sqrt(second)) / first, eps * Math.sqrt(second)];
+  }
+
+  protected update(state: FlatState, [rate, eps]: readonly Tensor[]): Tensor {
+    const { weightDecay } = this.options;
+    const { p, g } = state;
+    return sub(p, this.moveOf(weightDecay === 0 ? g : add(g, mul(p, weightDecay)), state, rate, eps));
+  }
+
+  /** rate m / (sqrt(v) + eps), with the running moments m and v of the gradient brought up to date. */
+  protected moveOf(g: Tensor, { slot }: FlatState, rate: Tensor, eps: Tensor): Tensor {
+    const [beta1, beta2] = this.options.betas;
+    const first = add(mul(slot('exp_avg'), beta1), mul(g, 1 - beta1));
+    const second = add(mul(slot('exp_avg_sq'), beta2), mul(square(g), 1 - beta2));
+    assign(slot('exp_avg'), first);
+    assign(slot('exp_avg_sq'), second);
+    return mul(div(first, add(sqrt(second), eps)), rate);
   }
 }
 
 /** AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101): the decay shrinks the parameter, not the gradient. */
 export class AdamW extends Adam {
-  #learningRate = 0;
-
   constructor(parameters: ReadonlyMap<string, Tensor>, { weightDecay = 0.01, ...options }: AdamOptions = {}) {
     super(parameters, { ...options, weightDecay });
   }
 
-  protected override rateOf(learningRate: number): number {
-    this.#learningRate = learningRate;
-    return super.rateOf(learningRate);
+  protected override scalarsOf(learningRate: number): number[] {
+    return [...super.scalarsOf(learningRate), 1 - learningRate * this.options.weightDecay];
   }
 
-  protected override update(p: Tensor, g: Tensor, rate: Tensor, state: (slot: string) => Tensor): Tensor {
-    const shrink = tensor(p.device, [1 - this.#learningRate * this.options.weightDecay], []);
-    return this.moved(mul(p, shrink), g, rate, state);
+  protected override update(state: FlatState, [rate, eps, shrink]: readonly Tensor[]): Tensor {
+    return sub(mul(state.p, shrink), this.moveOf(state.g, state, rate, eps));
   }
 }
 
 /** Euclidean norm over all gradients together. Returns []. */
 export function globalNorm(gradients: readonly Tensor[]): Tensor {
-  return sqrt(gradients.map((g) => sum(square(g))).reduce((a, b) => add(a, b)));
+  return normOf(blocksOf(gradients).map((block) => block.join(gradients)));
 }
 
-/**
- * Scales gradients down together so that their global norm is at most `maxNorm`: g min(1, maxNorm / (norm + 1e-6)). Throws
- * UsageError unless maxNorm is above 0.
- */
-export function clipByGlobalNorm(device: Device, gradients: readonly Tensor[], maxNorm: number): Tensor[] {
+const normOf = (blocks: readonly Tensor[]): Tensor =>
+  sqrt(blocks.map((g) => sumProduct(g, g)).reduce((a, b) => add(a, b)));
+
+/** The blocks of a gradient, scaled down together so that their norm is at most `maxNorm`. */
+function clip(blocks: readonly Tensor[], maxNorm: number): Tensor[] {
   if (!(maxNorm > 0)) {
     throw new UsageError(`clipByGlobalNorm: maxNorm is ${maxNorm}; use a number above 0, or do not clip`);
   }
-  return withoutRecording(device, () => {
-    const ratio = div(maxNorm, add(globalNorm(gradients), 1e-6));
-    const factor = neg(maximum(neg(ratio), -1));
-    return gradients.map((g) => mul(g, factor));
-  });
+  const ratio = div(maxNorm, add(normOf(blocks), 1e-6));
+  const factor = neg(maximum(neg(ratio), -1));
+  return blocks.map((g) => mul(g, factor));
+}
+
+/**
+ * Scales gradients down together so that their global norm is at most `maxNorm`: g min(1, maxNorm / (norm + 1e-6)).
+ * Throws UsageError unless maxNorm is above 0. A step that clips does it with fewer copies: `step`'s `clipNorm`.
+ */
+export function clipByGlobalNorm(device: Device, gradients: readonly Tensor[], maxNorm: number): Tensor[] {
+  return withoutRecording(device, () =>
+    scope(device, () => {
+      const blocks = blocksOf(gradients);
+      const clipped = clip(
+        blocks.map((block) => block.join(gradients)),
+        maxNorm,
+      );
+      return blocks.flatMap((block, i) => block.split(clipped[i]));
+    }),
+  );
 }

@@ -1,11 +1,12 @@
 // The product for GPUs: a workgroup computes TILE_ROWS x TILE_COLUMNS outputs, a thread 4 x 4.
-//   out[z](m, n) = sum_k A(z, m, k) B(z, k, n);   A, B, out: see the operands file before this text
+//   out[z](m, n) = sum_k A(z, m, k) B(z, k, n);   B: see the operands file before this text
 // TILE_TERMS terms at a time, all threads load a tile of A and one of B into workgroup memory, then
 // each reads 4 + 4 values per term for 16 products. With several splits of k each workgroup sums
-// one of them, for gemm_reduce_splits.
+// one of them, for gemm_finish. a_row, a_term, out_row and out_column, in the prelude, give the
+// summands of flat indices.
 // Consts: TILE_ROWS (16, 32 or 64). The other tile sizes are tied to how threads share the loading.
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<Real>;          // see the operands file
+@group(0) @binding(1) var<storage, read> a: array<Real>;          // see a_row, a_term
 @group(0) @binding(2) var<storage, read> b: array<Real>;          // see the operands file
 @group(0) @binding(3) var<storage, read_write> out: array<Real>;  // [splits, out_size]
 
@@ -86,7 +87,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   for (var j = 0u; j < 4u; j++) {
     let n = tile_column + x + 16u * j;
     if (n < params.columns) {
-      let i_column = split * params.out_size + column_at(z, n).i_out;
+      let i_column = split * params.out_size + out_column(n);
       for (var i = 0u; i < 4u; i++) {
         let m = tile_row + 4u * y + i;
         if (m < params.rows) {

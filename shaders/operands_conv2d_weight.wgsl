@@ -1,40 +1,44 @@
-// Operands of conv2d's gradient with respect to its weights, one product per group z:
+// B of conv2d's gradient with respect to its weights, one product per group z:
 // rows m = output channels, columns n = (c, ky, kx), terms k = (image, oy, ox).
 //   dw[o, c, ky, kx] = sum_k dy[image, o, oy, ox] x[image, c, y, x]
 //   with y = oy sy - py + ky dy and x = ox sx - px + kx dx
 //   A = dy [images, O, out_h, out_w]   B = x [images, C, H, W]
-//   out = dw [O, C/groups, kernel_h, kernel_w]
 // Against operands_conv2d.wgsl columns and steps have swapped roles; why indices may wrap is told
 // there, what the functions answer in operands_matmul.wgsl.
 struct Params {
   rows: u32, columns: u32, terms: u32, batches: u32, splits: u32, split_terms: u32, block_rows: u32,
-  out_size: u32,
+  out_size: u32, out_batch_stride: u32, out_row_stride: u32, out_run: u32, out_run_stride: u32,
+  out_column_stride: u32,
+  a_start: u32, a_batch_stride: u32, a_row_stride: u32, a_run: u32, a_run_stride: u32,
+  a_term_stride: u32,
   channels: u32, height: u32, width: u32, out_channels: u32, out_height: u32, out_width: u32,
   kernel_h: u32, kernel_w: u32, stride_y: u32, stride_x: u32, padding_y: u32, padding_x: u32,
   dilation_y: u32, dilation_x: u32
 }
 
 /** y, x: the tap's distance in pixels from the kernel's first tap. */
-struct Column { y: u32, x: u32, i_b: u32, i_out: u32 }
+struct Column { y: u32, x: u32, i_b: u32, i_channel: u32 }
 
 /** y, x: the input pixel under the kernel's first tap. */
 struct Step { y: u32, x: u32, i_b: u32, out_y: u32, out_x: u32, i_image: u32 }
-
-fn a_row(z: u32, m: u32) -> u32 {
-  return (z * params.rows + m) * params.out_height * params.out_width;
-}
-
-fn a_term(k: u32) -> u32 {
-  let pixels = params.out_height * params.out_width;
-  return k / pixels * params.out_channels * pixels + k % pixels;
-}
 
 fn column_at(z: u32, n: u32) -> Column {
   let taps = params.kernel_h * params.kernel_w;
   let y = n % taps / params.kernel_w * params.dilation_y;
   let x = n % params.kernel_w * params.dilation_x;
   let channel = z * (params.channels / params.batches) + n / taps;
-  return Column(y, x, (channel * params.height + y) * params.width + x, n);
+  let i_channel = channel * params.height * params.width;
+  return Column(y, x, i_channel + y * params.width + x, i_channel);
+}
+
+fn next_column(column: Column) -> Column {
+  let is_row_end = column.x + params.dilation_x == params.kernel_w * params.dilation_x;
+  let x = select(column.x + params.dilation_x, 0u, is_row_end);
+  let next_y = select(column.y, column.y + params.dilation_y, is_row_end);
+  let is_channel_end = next_y == params.kernel_h * params.dilation_y;
+  let y = select(next_y, 0u, is_channel_end);
+  let i_channel = column.i_channel + select(0u, params.height * params.width, is_channel_end);
+  return Column(y, x, i_channel + y * params.width + x, i_channel);
 }
 
 fn step_of(i_image: u32, out_y: u32, out_x: u32) -> Step {
@@ -62,8 +66,4 @@ fn next_step(step: Step) -> Step {
 fn load_b(column: Column, step: Step) -> Real {
   let is_inside = column.y + step.y < params.height && column.x + step.x < params.width;
   return select(Real(0), b[select(0u, column.i_b + step.i_b, is_inside)], is_inside);
-}
-
-fn out_row(z: u32, m: u32) -> u32 {
-  return (z * params.rows + m) * params.columns;
 }

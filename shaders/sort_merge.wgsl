@@ -2,14 +2,16 @@
 // long. Thread t makes chunks t, t + GROUP, ... of its share: `chunk` neighbouring places of the
 // result. A binary search along the diagonal (i + j = places before the chunk) finds where in a and
 // b the chunk begins; on equal keys a comes first.
-// out[row, place in order] = finish(item).
-// Consts: GROUP (threads per workgroup).   Types: Out.   Functions: finish(item: vec2u) -> Out.
+// Item number `rank` of a row, in order, goes where `put` says.
+// Consts: GROUP (threads per workgroup).   Types: Out.
+// Functions: put(row: u32, rank: u32, item: vec2u).
 struct Params {
   count: u32, per_thread: u32, groups_x: u32, n: u32, chunks: u32, chunk: u32, width: u32,
+  out_n: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> items: array<vec2u>;    // [rows, n], (key, place)
-@group(0) @binding(2) var<storage, read_write> out: array<Out>;  // [rows, n]
+@group(0) @binding(2) var<storage, read_write> out: array<Out>;  // [rows, out_n]
 
 @compute @workgroup_size(GROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) thread: vec3u) {
@@ -45,9 +47,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) threa
     var j = i_row + b_start + before - low;
     var a = items[min(i, i_last)];
     var b = items[min(j, i_last)];
-    for (var i_out = i_row + start; i_out < i_row + last; i_out++) {
+    for (var rank = start; rank < last; rank++) {
       let is_a = (j >= i_b_end) | ((i < i_a_end) & (a.x <= b.x));
-      out[i_out] = finish(select(b, a, is_a));
+      put(row, rank, select(b, a, is_a));
       let step = u32(is_a);
       i += step;
       j += 1u - step;

@@ -3,22 +3,18 @@
 // An item is (key, place): keys order like the numbers, but as u32, so that NaN and both zeros have
 // a definite place.
 // Only neighbours are exchanged, so equal keys keep their order.
-// out[row, place in order] = finish(item).
-// Consts: GROUP (threads per workgroup), IS_DESCENDING.   Types: Out.
-// Functions: finish(item: vec2u) -> Out.
-struct Params { count: u32, per_thread: u32, groups_x: u32, n: u32, runs: u32 }
+// Item number `rank` of a row, in order, goes where `put` says.
+// Consts: GROUP (threads per workgroup).   Types: In, Out.
+// Functions: item_of(value: In, place: u32) -> vec2u, put(row: u32, rank: u32, item: vec2u).
+struct Params { count: u32, per_thread: u32, groups_x: u32, n: u32, runs: u32, out_n: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;          // [rows, n]
-@group(0) @binding(2) var<storage, read_write> out: array<Out>;  // [rows, n]
+@group(0) @binding(1) var<storage, read> x: array<In>;           // [rows, n]
+@group(0) @binding(2) var<storage, read_write> out: array<Out>;  // [rows, out_n]
 
 fn item_at(row: u32, place: u32) -> vec2u {
   // Behind every number: with equal keys the lower place, thus the number, comes first.
   if (place >= params.n) { return vec2u(0xffffffffu, place); }
-  let bits = bitcast<u32>(x[row * params.n + place]);
-  // The bits of -0 are 0x80000000, so that both zeros get this key; NaN comes with either sign.
-  var key = select(bits | 0x80000000u, ~bits, bits > 0x80000000u);
-  key = select(key, 0xffffffffu, (bits & 0x7fffffffu) > 0x7f800000u);
-  return vec2u(select(key, ~key, IS_DESCENDING), place);
+  return item_of(x[row * params.n + place], place);
 }
 
 fn order(a: ptr<function, vec2u>, b: ptr<function, vec2u>) {
@@ -29,8 +25,8 @@ fn order(a: ptr<function, vec2u>, b: ptr<function, vec2u>) {
   *b = select(second, first, is_wrong);
 }
 
-fn put(row: u32, place: u32, item: vec2u) {
-  if (place < params.n) { out[row * params.n + place] = finish(item); }
+fn put_inside(row: u32, rank: u32, item: vec2u) {
+  if (rank < params.n) { put(row, rank, item); }
 }
 
 @compute @workgroup_size(GROUP)
@@ -54,13 +50,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) threa
       order(&e0, &e1); order(&e2, &e3); order(&e4, &e5); order(&e6, &e7);
       order(&e1, &e2); order(&e3, &e4); order(&e5, &e6);
     }
-    put(row, start, e0);
-    put(row, start + 1u, e1);
-    put(row, start + 2u, e2);
-    put(row, start + 3u, e3);
-    put(row, start + 4u, e4);
-    put(row, start + 5u, e5);
-    put(row, start + 6u, e6);
-    put(row, start + 7u, e7);
+    put_inside(row, start, e0);
+    put_inside(row, start + 1u, e1);
+    put_inside(row, start + 2u, e2);
+    put_inside(row, start + 3u, e3);
+    put_inside(row, start + 4u, e4);
+    put_inside(row, start + 5u, e5);
+    put_inside(row, start + 6u, e6);
+    put_inside(row, start + 7u, e7);
   }
 }

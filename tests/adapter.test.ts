@@ -103,7 +103,9 @@ describe.skipIf(!hasAdapter)('the adapter of this machine', () => {
       device.destroy();
       console.log('done');
     `);
-    expect(child).toEqual({ code: 0, output: 'done\n', errors: '' });
+    // lavapipe has limits that Dawn warns of.
+    const errors = child.errors.replace(/^Warning: .* artificially reduced .*\n/gm, '');
+    expect({ ...child, errors }).toEqual({ code: 0, output: 'done\n', errors: '' });
   }, 20_000);
 });
 

@@ -1,12 +1,12 @@
 // The WebGPU device when things go wrong, and what it keeps: buffers, plans, bind groups.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { assign, detach, full, read, tensor } from '../engine/create.ts';
+import { assign, constant, detach, full, read, tensor } from '../engine/create.ts';
 import { DeviceError } from '../engine/errors.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import { openDevice } from '../engine/node-device.ts';
 import { apply, defineOp } from '../engine/op.ts';
 import { add, mul } from '../engine/ops/arithmetic.ts';
-import { reshape, sum } from '../engine/ops/broadcast.ts';
+import { expand, reshape, sum } from '../engine/ops/broadcast.ts';
 import { unaryOp } from '../engine/ops/elementwise.ts';
 import { slice } from '../engine/ops/layout.ts';
 import { matmul } from '../engine/ops/matmul.ts';
@@ -129,6 +129,21 @@ describe('a device of its own', () => {
     broken.raw.createBuffer({ size: broken.raw.limits.maxBufferSize + 4, usage: 128 });
     await expect(read(x)).rejects.toThrow(/^webgpu: [\s\S]*; this is a bug in a kernel or its plan$/);
     await broken.close();
+  });
+
+  test('without memory for a tensor says which', async () => {
+    const small = await openDevice();
+    const { maxStorageBufferBindingSize, maxBufferSize } = small.raw.limits;
+    const count = Math.min(maxStorageBufferBindingSize, maxBufferSize) / 4;
+    const huge = expand(constant(small, 1), [2, count / 2]);
+    const outcome = await read(slice(huge, [1, 0], [1, 1])).catch((error: Error) => error.message);
+    // SwiftShader refuses its largest buffer; others have room for it.
+    if (typeof outcome !== 'string') expect([...outcome]).toEqual([1]);
+    else
+      expect(outcome).toMatch(
+        /^expand \[\] -> \[2, \d+\]: no memory for \d+ bytes beside the \d+ in use; use a smaller batch/,
+      );
+    await small.close();
   });
 
   test('without memory says so, and does not blame a kernel', async () => {

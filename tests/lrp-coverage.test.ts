@@ -42,6 +42,7 @@ const refused = [
   'logSoftmax',
   'scatterAdd',
   'stabilize',
+  'stabilizedDivide',
   'conv2dWeightGrad',
 ];
 

@@ -1,8 +1,10 @@
 // Optimisers and learning rates against formulas written out in plain numbers.
 import { describe, expect, test } from 'vitest';
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
-import { tensor } from '../engine/create.ts';
+import { assign, tensor } from '../engine/create.ts';
+import { add } from '../engine/ops/arithmetic.ts';
 import type { Tensor } from '../engine/tensor.ts';
+import { blocksOf } from '../nn/flat-parameters.ts';
 import { Adam, AdamW, clipByGlobalNorm, type Optimizer, SGD } from '../nn/optim.ts';
 import { learningRateAt } from '../nn/schedule.ts';
 import { expectClose } from './close.ts';
@@ -79,6 +81,76 @@ describe('optimisers', () => {
 });
 
 describe('an optimiser', () => {
+  /** Two parameters and gradients for them. */
+  const pair = () => ({
+    parameters: new Map([
+      ['a', tensor(device, [1, 2, 3], [3])],
+      ['b', tensor(device, [4], [])],
+    ]),
+    gradients: [tensor(device, [0.1, -0.2, 0.3], [3]), tensor(device, [2], [])],
+  });
+  const numbers = (tensors: Iterable<Tensor>) => [...tensors].map((t) => [...dataOf(t)]);
+
+  test('has its state from the beginning, and shows it as it is now', () => {
+    const { parameters, gradients } = pair();
+    const optimizer = new Adam(parameters);
+    expect([...optimizer.state().keys()]).toEqual(['a.exp_avg', 'b.exp_avg', 'a.exp_avg_sq', 'b.exp_avg_sq']);
+    expect(numbers(optimizer.state().values())).toEqual([[0, 0, 0], [0], [0, 0, 0], [0]]);
+    optimizer.step(gradients, 0.1);
+    expectClose(
+      numbers(optimizer.state().values()).flat(),
+      [0.01, -0.02, 0.03, 0.2, 1e-5, 4e-5, 9e-5, 4e-3],
+      12,
+    );
+  });
+  test('moves as far by apply with its scalars as by step', () => {
+    const [one, other] = [pair(), pair()];
+    const [stepped, applied] = [new AdamW(one.parameters), new AdamW(other.parameters)];
+    for (const rate of [0.1, 0.05]) {
+      stepped.step(one.gradients, rate);
+      const scalars = applied.nextScalars(rate);
+      applied.apply(other.gradients, tensor(device, scalars, [scalars.length]));
+    }
+    expect(numbers(one.parameters.values())).toEqual(numbers(other.parameters.values()));
+    expect(stepped.stepCount).toBe(applied.stepCount);
+  });
+  test('clips in its step as clipByGlobalNorm does', () => {
+    const [one, other] = [pair(), pair()];
+    new SGD(one.parameters).step(one.gradients, 0.1, { clipNorm: 0.5 });
+    new SGD(other.parameters).step(clipByGlobalNorm(device, other.gradients, 0.5), 0.1);
+    expect(numbers(one.parameters.values())).toEqual(numbers(other.parameters.values()));
+    expect(dataOf(one.parameters.get('b') as Tensor)[0]).toBeGreaterThan(3.94);
+  });
+  test('uses the numbers that its parameters have now', () => {
+    const { parameters, gradients } = pair();
+    const optimizer = new SGD(parameters);
+    optimizer.step(gradients, 1);
+    assign(parameters.get('b') as Tensor, tensor(device, [10], []));
+    optimizer.step(gradients, 1);
+    expect(numbers(parameters.values())[1]).toEqual([8]);
+  });
+  test('refuses gradients of other shapes, and a state that is not of its kind', () => {
+    const { parameters, gradients } = pair();
+    const optimizer = new SGD(parameters, { momentum: 0.9 });
+    expect(() => optimizer.step(gradients.toReversed(), 0.1)).toThrow(
+      /the gradient of a is \[\] and the parameter \[3\]; pass gradients in the order/,
+    );
+    expect(optimizer.stepCount).toBe(0);
+    expect(() => optimizer.loadState(new Map([['a.exp_avg', gradients[0]]]), 1)).toThrow(
+      /it keeps no a\.exp_avg; load the state into the kind/,
+    );
+  });
+  test('releases everything it holds', () => {
+    const own = new CpuDevice();
+    const p = tensor(own, [1, 2], [2]);
+    const before = own.memory().usedBytes;
+    const optimizer = new Adam(new Map([['p', p]]));
+    optimizer.step([p], 0.1);
+    optimizer.state();
+    optimizer.dispose();
+    const scalars = [...own.constants.values()].length * 8;
+    expect(own.memory().usedBytes - scalars).toBe(before);
+  });
   test('goes on from a saved state, and releases its own', () => {
     const [p, g] = [tensor(device, [1], [1]), tensor(device, [0.5], [1])];
     const optimizer = new SGD(new Map([['p', p]]), { momentum: 0.9 });
@@ -97,6 +169,23 @@ describe('an optimiser', () => {
       /maxNorm is -1; use a number/,
     );
   });
+});
+
+test('parameters are cut into blocks that an adapter can bind, and put together again', () => {
+  const sizes = [3, 2, 9, 1, 4, 4];
+  const parameters = sizes.map((n, k) => tensor(device, new Array<number>(n).fill(k), [n]));
+  const blocks = blocksOf(parameters, 8);
+  expect(blocks.map(({ first, size }) => [first, size])).toEqual([
+    [0, 5],
+    [2, 9],
+    [3, 5],
+    [5, 4],
+  ]);
+  for (const block of blocks) block.write(add(block.join(parameters), 1), parameters);
+  expect(parameters.map((t) => [...dataOf(t)])).toEqual(
+    sizes.map((n, k) => new Array<number>(n).fill(k + 1)),
+  );
+  expect(blocksOf([], 8)).toEqual([]);
 });
 
 test('learning rates warm up, then fall as their schedule says', () => {

@@ -202,10 +202,11 @@ test.each([2, 3])(
 
     const controller = new AbortController();
     const cut = newJob({ options: twoEpochs, validation, onEpoch: note(reports.cut) });
-    const step = cut.optimizer.step.bind(cut.optimizer);
-    cut.optimizer.step = (gradients, rate) => {
-      step(gradients, rate);
+    const nextScalars = cut.optimizer.nextScalars.bind(cut.optimizer);
+    cut.optimizer.nextScalars = (rate) => {
+      const scalars = nextScalars(rate);
       if (cut.optimizer.stepCount === stopAfter) controller.abort();
+      return scalars;
     };
     const outcome = await train({ ...cut, signal: controller.signal });
     expect(outcome).toMatchObject({ isInterrupted: true, position: { step: stopAfter } });

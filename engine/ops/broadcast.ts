@@ -1,6 +1,7 @@
 // Same numbers, other shapes: reshape, expand and its adjoint sumTo, and the sums and means built on them.
 import type { KernelRequest } from '../dispatch.ts';
 import { ShapeError } from '../errors.ts';
+import { planMap } from '../map-kernel.ts';
 import { apply, defineOp } from '../op.ts';
 import {
   broadcastStrides,
@@ -13,8 +14,8 @@ import {
   stridesOf,
 } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { copyDispatch, copyReference } from './copy-plan.ts';
-import { planReduction } from './reduce-plan.ts';
+import { copyReference } from './copy-plan.ts';
+import { planReduction, reduceReference } from './reduce-plan.ts';
 
 interface ShapeAttrs {
   readonly shape: Shape;
@@ -68,10 +69,8 @@ export const expandOp = defineOp<ShapeAttrs>({
     copyReference(shape, x.data, from, out.data, { start: 0, strides: stridesOf(shape) });
   },
   kernel({ inputs: [x], output, adapter }: KernelRequest<ShapeAttrs>) {
-    const from = { start: 0, strides: broadcastStrides(x, output) };
-    return {
-      steps: [copyDispatch(output, { input: 0 }, from, { start: 0, strides: stridesOf(output) }, adapter)],
-    };
+    const strides = [broadcastStrides(x, output)];
+    return planMap({ parameters: ['x'], body: 'return x;', functions: '', strides }, output, adapter);
   },
   vjp: [(g, [x]) => sumTo(g, x.shape)],
   examples: [
@@ -85,49 +84,45 @@ export function expand(x: Tensor, shape: Shape): Tensor {
   return isSameShape(x.shape, shape) ? x : apply(expandOp, [x], { shape });
 }
 
-export const reduceSumOp = defineOp<Record<string, never>>({
+interface AxesAttrs {
+  /** Axes that are summed, rising. */
+  readonly axes: readonly number[];
+}
+
+/** The axes as whole numbers from 0, rising, each once. Throws ShapeError for one that there is not. */
+export function sortedAxes(where: string, axes: readonly number[], rank: number): number[] {
+  return [...new Set(axes.map((axis) => normalizeAxis(where, axis, rank)))].sort((a, b) => a - b);
+}
+
+/** The shape with size 1 for the axes, or without them. */
+export const reducedShape = (shape: Shape, axes: readonly number[], keepDims: boolean): Shape =>
+  keepDims
+    ? shape.map((n, axis) => (axes.includes(axis) ? 1 : n))
+    : shape.filter((_, axis) => !axes.includes(axis));
+
+export const reduceSumOp = defineOp<AxesAttrs>({
   name: 'reduceSum',
-  shape([x]) {
-    if (x.length !== 3)
-      throw new ShapeError(`reduceSum: ${formatShape(x)} is not [outer, size, inner]; use sum`);
-    return [x[0], x[2]];
+  shape: ([x], { axes }) => reducedShape(x, axes, false),
+  reference([x], { axes }, out) {
+    reduceReference({ box: x.shape, axes, strides: [stridesOf(x.shape)] }, [x.data], out.data);
   },
-  reference([x], _, out) {
-    const [outer, size, inner] = x.shape;
-    for (let o = 0; o < outer; o++) {
-      for (let i = 0; i < inner; i++) {
-        let total = 0;
-        for (let r = 0; r < size; r++) total += x.data[(o * size + r) * inner + i];
-        out.data[o * inner + i] = total;
-      }
-    }
-  },
-  kernel: (request) =>
-    planReduction(
-      request,
-      'const START = Real(0);\nfn combine(a: Real, b: Real) -> Real { return a + b; }\n',
-    ),
-  vjp: [(g, [x]) => expand(reshape(g, [x.shape[0], 1, x.shape[2]]), x.shape)],
-  examples: [{ inputs: [[2, 5, 3]] }, { inputs: [[1, 7, 1]] }],
+  kernel: ({ inputs: [x], attrs: { axes }, adapter }) =>
+    planReduction('reduceSum', { box: x, axes, strides: [stridesOf(x)] }, adapter),
+  vjp: [(g, [x], _, { axes }) => expand(reshape(g, reducedShape(x.shape, axes, true)), x.shape)],
+  examples: [
+    { inputs: [[2, 5, 3]], attrs: { axes: [1] } },
+    { inputs: [[7]], attrs: { axes: [0] } },
+    // Four at a time: along the summed axis, and beside each other.
+    { inputs: [[3, 2, 8]], attrs: { axes: [0, 2] } },
+    { inputs: [[5, 3, 4]], attrs: { axes: [0] } },
+  ],
 });
 
-/** Sums over runs of neighbouring axes, innermost run first, each seen as [outer, size, inner]. */
+/** Sums with the axes kept as size 1. */
 function sumAxes(x: Tensor, axes: readonly number[]): Tensor {
-  let result = x;
-  const shape = [...x.shape];
-  for (let axis = shape.length - 1; axis >= 0; axis--) {
-    if (!axes.includes(axis)) continue;
-    let first = axis;
-    while (first > 0 && axes.includes(first - 1)) first--;
-    const size = sizeOf(shape.slice(first, axis + 1));
-    shape.fill(1, first, axis + 1);
-    if (size !== 1) {
-      const inner = sizeOf(shape.slice(axis + 1));
-      result = apply(reduceSumOp, [reshape(result, [sizeOf(shape.slice(0, first)), size, inner])], {});
-    }
-    axis = first;
-  }
-  return reshape(result, shape);
+  const long = axes.filter((axis) => x.shape[axis] !== 1);
+  const total = long.length === 0 ? x : apply(reduceSumOp, [x], { axes: long });
+  return reshape(total, reducedShape(x.shape, axes, true));
 }
 
 /** Options of sums, means and maxima. */
@@ -138,22 +133,18 @@ export interface ReduceOptions {
 
 /** Sum over `axes` (all by default). Throws ShapeError for an axis that x does not have. */
 export function sum(x: Tensor, axes?: readonly number[], { keepDims = false }: ReduceOptions = {}): Tensor {
-  const chosen = (axes ?? x.shape.map((_, i) => i)).map((axis) => normalizeAxis('sum', axis, x.shape.length));
-  const kept = sumAxes(x, chosen);
-  return keepDims
-    ? kept
-    : reshape(
-        kept,
-        x.shape.filter((_, i) => !chosen.includes(i)),
-      );
+  const chosen = sortedAxes('sum', axes ?? [...x.shape.keys()], x.shape.length);
+  return reshape(sumAxes(x, chosen), reducedShape(x.shape, chosen, keepDims));
 }
 
 /** Adjoint of `expand`: sums the axes along which `shape` is smaller. */
 export function sumTo(x: Tensor, shape: Shape): Tensor {
   if (isSameShape(x.shape, shape)) return x;
-  const lead = x.shape.length - shape.length;
-  const axes = x.shape
-    .map((_, i) => i)
-    .filter((i) => i < lead || (shape[i - lead] === 1 && x.shape[i] !== 1));
-  return reshape(sumAxes(x, axes), shape);
+  return reshape(sumAxes(x, broadcastAxes(shape, x.shape)), shape);
+}
+
+/** Axes of `to` along which a tensor of shape `from` repeats when it broadcasts to it. */
+export function broadcastAxes(from: Shape, to: Shape): number[] {
+  const lead = to.length - from.length;
+  return [...to.keys()].filter((i) => i < lead || (from[i - lead] === 1 && to[i] !== 1));
 }

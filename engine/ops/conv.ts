@@ -12,7 +12,7 @@ import {
   type SizedConvAttrs,
   weightGeometry,
 } from './conv-geometry.ts';
-import { planConv2d } from './gemm-plan.ts';
+import { planConv2d } from './gemm-conv.ts';
 import { type Pair, pairOf } from './pair.ts';
 
 export type { ConvAttrs };

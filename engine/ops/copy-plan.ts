@@ -1,5 +1,5 @@
 // The kernel plan behind every op that only moves numbers: a copy between two strided boxes.
-import type { AdapterProfile, Dispatch, Operand } from '../dispatch.ts';
+import type { AdapterProfile, Copy, Dispatch, Operand } from '../dispatch.ts';
 import { ShapeError } from '../errors.ts';
 import { formatShape, type Shape, sizeOf } from '../shape.ts';
 import { spanOf } from './span.ts';
@@ -33,16 +33,21 @@ function collapse(box: Shape, from: Layout, to: Layout): { box: number[]; from: 
   return merged;
 }
 
-/** One dispatch that copies the box [shape] from `operand` to the output. Throws ShapeError beyond 6 true axes. */
-export function copyDispatch(
+/**
+ * One step that copies the box [shape] from `operand` to the output: a plain copy where both layouts are one run of
+ * neighbours, which needs no kernel, and a dispatch elsewhere. Throws ShapeError beyond 6 true axes.
+ */
+export function copyStep(
   box: Shape,
   operand: Operand,
   from: Layout,
   to: Layout,
   adapter: AdapterProfile,
-): Dispatch {
+): Dispatch | Copy {
   const flat = collapse(box, from, to);
   const rank = flat.box.length;
+  const isRun = rank === 0 || (rank === 1 && flat.from[0] === 1 && flat.to[0] === 1);
+  if (isRun) return { copy: operand, from: from.start, to: to.start, count: sizeOf(box) };
   if (rank > MAX_RANK) {
     throw new ShapeError(
       `copy: ${formatShape(box)} has more than ${MAX_RANK} axes that do not merge; reshape first`,

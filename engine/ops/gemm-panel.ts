@@ -1,23 +1,24 @@
 // The part of gemm_panel that must be written out line by line: its inner product over one block of k.
 
-/** The longest block. Each length is a program of its own, so there are at most 16 of them for 4 lanes. */
-const MAX_BLOCK_TERMS = 64;
+const BLOCK_TERMS = 64;
+const SHORT_BLOCK_TERMS = 32;
 
-/** Length of the blocks into which `terms` are cut: at most MAX_BLOCK_TERMS, wasting little at the last one. */
+/** Length of the blocks into which `terms` are cut. Each length is a program of its own, so there are but two. */
 export function panelTerms(terms: number, lanes: number): number {
-  const granule = Math.max(4, lanes);
-  const blocks = Math.ceil(terms / MAX_BLOCK_TERMS);
-  return Math.ceil(terms / blocks / granule) * granule;
+  const granule = 4 * lanes;
+  const length = terms <= SHORT_BLOCK_TERMS ? SHORT_BLOCK_TERMS : BLOCK_TERMS;
+  return Math.ceil(length / granule) * granule;
 }
 
 /** Consts LANES and BLOCK_TERMS and the function `multiply_block`, for shaders/gemm_panel.wgsl. */
 export function multiplyBlock(lanes: number, blockTerms: number): string {
   const lines: string[] = [];
-  for (let k = 0; k < blockTerms; k += lanes) {
-    lines.push(`let a_${k} = load_a(i_row, ${k / lanes}u);`);
-    for (let lane = 0; lane < lanes; lane++) {
-      lines.push(`sum += subgroupBroadcast(a_${k}, ${lane}u) * b_panel[${k + lane}];`);
-    }
+  const loads = blockTerms / (4 * lanes);
+  for (let i = 0; i < loads; i++) lines.push(`let a_${i} = load_a(i_row, ${i}u);`);
+  for (let k = 0; k < blockTerms; k++) {
+    const load = Math.floor(k / (4 * lanes));
+    const lane = Math.floor((k % (4 * lanes)) / 4);
+    lines.push(`sum += subgroupBroadcast(a_${load}.${'xyzw'[k % 4]}, ${lane}u) * b_panel[${k}];`);
   }
   return `const LANES = ${lanes}u;
 const BLOCK_TERMS = ${blockTerms}u;

@@ -1,31 +1,22 @@
-// How a product of matrices is launched: which kernel file, how long its blocks are, into how many workgroups it falls.
+// How a product of matrices is launched: which kernel, how long its blocks are, into how many workgroups it falls.
 import type { ShaderName } from '../../shaders/catalogue.ts';
-import {
-  type AdapterProfile,
-  type Dispatch,
-  foldWorkgroups,
-  type KernelPlan,
-  type Operand,
-} from '../dispatch.ts';
+import { type AdapterProfile, type Dispatch, foldWorkgroups, type KernelPlan } from '../dispatch.ts';
+import { finishDispatch, packDispatch } from './gemm-packing.ts';
 import { multiplyBlock, panelTerms } from './gemm-panel.ts';
+import {
+  A_ADDRESS,
+  aParams,
+  FOUR_COLUMNS,
+  isVec4,
+  OUT_ADDRESS,
+  outParams,
+  type Product,
+  plainLines,
+} from './gemm-product.ts';
 
-type GemmVariant = 'plain' | 'tiled' | 'panel';
+export type GemmVariant = 'plain' | 'tiled' | 'wide' | 'panel';
 
-/** out[z](m, n) = sum_k A(z, m, k) B(z, k, n). Where the values lie is told by the operands file and its params. */
-export interface Product {
-  readonly operandsShader: ShaderName;
-  /** Buffers of A and B. */
-  readonly operands: readonly [Operand, Operand];
-  readonly batches: number;
-  readonly rows: number;
-  readonly columns: number;
-  readonly terms: number;
-  readonly params: Readonly<Record<string, number>>;
-  /** Temporary buffer that takes the result instead of the output; partial sums then use the next one. */
-  readonly targetTemp?: number;
-}
-
-/** What a variant decides: its program, the block of outputs per workgroup, and the parts into which k is split. */
+/** What a variant decides: its program, the rows per workgroup, and the parts into which k is split. */
 interface Launch {
   readonly shader: ShaderName;
   readonly consts: string;
@@ -33,6 +24,8 @@ interface Launch {
   readonly blockRows: number;
   readonly splits: number;
   readonly splitTerms: number;
+  /** Set where A and the output are read and written by vec4: the block of terms that A is packed in, if it must be. */
+  readonly packedTerms?: number;
 }
 
 const THREADS = 64;
@@ -40,56 +33,83 @@ const TILE_COLUMNS = 64;
 const TILE_TERMS = 16;
 /** A tile has at least 16 rows. A GPU computes missing ones in passing, a CPU pays for each. */
 const MIN_TILE_ROWS = { software: 16, gpu: 4 } as const;
+/** Rows and columns of a wide tile, its threads and its bytes of workgroup memory. */
+const WIDE = { side: 128, terms: 8, threads: 256, bytes: 4 * 8 * (132 + 128) } as const;
+/** Fewer wide tiles would leave a GPU idle. A guess: no GPU was at hand. */
+const WIDE_TILES_WANTED = 64;
 /** Enough workgroups to share them evenly between the threads of a CPU, or to fill a GPU. */
 const WORKGROUPS_WANTED = { software: 16, gpu: 256 } as const;
 /** Shorter sums are not worth a second pass over the output. */
 const MIN_SPLIT_TERMS = 256;
 
-/** Steps for one product: a single dispatch, or partial sums over parts of k and one dispatch that adds them. */
-export function planGemm(product: Product, adapter: AdapterProfile): KernelPlan {
-  const outSize = product.batches * product.rows * product.columns;
-  const { targetTemp } = product;
-  const target: Operand = targetTemp === undefined ? 'output' : { temp: targetTemp };
-  const partialSums: Operand = { temp: targetTemp === undefined ? 0 : targetTemp + 1 };
-  if (outSize === 0) return { steps: [] };
-  if (product.terms === 0) return { steps: [{ clear: target }] };
-  const launch = launchers[chooseVariant(product, adapter)](product, adapter);
-  const isSplit = launch.splits > 1;
-  const multiply: Dispatch = {
-    shader: launch.shader,
-    operandsShader: product.operandsShader,
-    prelude: launch.consts,
-    params: {
-      rows: product.rows,
-      columns: product.columns,
-      terms: product.terms,
-      batches: product.batches,
-      splits: launch.splits,
-      split_terms: launch.splitTerms,
-      block_rows: launch.blockRows,
-      out_size: outSize,
-      ...product.params,
-    },
-    operands: [...product.operands, isSplit ? partialSums : target],
-    workgroups: foldWorkgroups(launch.workgroupCount, adapter),
-  };
-  if (!isSplit) return { steps: [multiply] };
-  const reduce: Dispatch = {
-    shader: 'gemm_reduce_splits',
-    prelude: `const GROUP = ${THREADS}u;\n`,
-    params: { out_size: outSize, splits: launch.splits },
-    operands: [partialSums, target],
-    workgroups: foldWorkgroups(Math.ceil(outSize / THREADS), adapter),
-  };
-  return { steps: [multiply, reduce], temps: [launch.splits * outSize] };
+/** The variant made for this adapter and shape; `adapter.gemm` overrides it. */
+function chooseVariant(product: Product, adapter: AdapterProfile): GemmVariant {
+  if (adapter.gemm) return adapter.gemm;
+  const { batches, rows, columns, terms } = product;
+  if (adapter.family === 'software' && adapter.subgroupSize > 0) return 'panel';
+  const isTiny = rows * columns * terms < 4096;
+  const isFlat = rows < MIN_TILE_ROWS[adapter.family];
+  if (isTiny || isFlat || tileRows(product, adapter) === 0) return 'plain';
+  const fullWideTiles = batches * Math.floor(rows / WIDE.side) * Math.floor(columns / WIDE.side);
+  const canBeWide =
+    adapter.maxInvocationsPerWorkgroup >= WIDE.threads && adapter.maxWorkgroupStorageSize >= WIDE.bytes;
+  return adapter.family === 'gpu' && canBeWide && fullWideTiles >= WIDE_TILES_WANTED ? 'wide' : 'tiled';
 }
 
-/** The variant made for this adapter, or `plain` where that one cannot run or most of it would idle. */
-function chooseVariant(product: Product, adapter: AdapterProfile): GemmVariant {
-  if (adapter.family === 'software' && adapter.subgroupSize > 0) return 'panel';
-  const isTiny = product.rows * product.columns * product.terms < 4096;
-  const isFlat = product.rows < MIN_TILE_ROWS[adapter.family];
-  return isTiny || isFlat || tileRows(product, adapter) === 0 ? 'plain' : 'tiled';
+/**
+ * Steps for one product: A is packed first and the output finished last, where the kernel works by vec4 and they do not
+ * lie so; sums over parts of k are added in the same last step.
+ */
+export function planGemm(product: Product, adapter: AdapterProfile): KernelPlan {
+  const { batches, rows, columns, terms } = product;
+  if (batches * rows * columns === 0) return { steps: [] };
+  if (terms === 0) return { steps: [{ clear: product.out }] };
+  const launch = launchers[chooseVariant(product, adapter)](product, adapter);
+  const { splits, packedTerms } = launch;
+  const steps: Dispatch[] = [];
+  const temps: number[] = [];
+  const newTemp = (size: number) => ({ temp: product.firstTemp + temps.push(size) - 1 });
+
+  let { a, aLayout, out, outLayout } = product;
+  if (packedTerms !== undefined && !isVec4(aLayout, batches, rows, terms)) {
+    const packing = packDispatch(product, packedTerms, newTemp, adapter);
+    steps.push(packing.dispatch);
+    a = packing.packed;
+    aLayout = packing.layout;
+  }
+  const paddedColumns = Math.ceil(columns / 4) * 4;
+  const hasRoom = outLayout.run >= columns && outLayout.line >= paddedColumns;
+  const isOutVec4 =
+    packedTerms === undefined || isVec4(outLayout, batches, rows, hasRoom ? paddedColumns : columns);
+  const partialSize = batches * rows * paddedColumns;
+  if (splits > 1 || !isOutVec4) {
+    out = newTemp(splits * partialSize);
+    outLayout = plainLines(columns, { batch: rows * paddedColumns, line: paddedColumns, step: 1 });
+  }
+  const isByFour = packedTerms !== undefined;
+  const vec4Operands = isByFour ? product.vec4OperandsShader : undefined;
+  steps.push({
+    shader: launch.shader,
+    operandsShader: vec4Operands ?? product.operandsShader,
+    prelude: `${launch.consts}${A_ADDRESS}${OUT_ADDRESS}${isByFour && !vec4Operands ? FOUR_COLUMNS : ''}`,
+    params: {
+      rows,
+      columns,
+      terms,
+      batches,
+      splits,
+      split_terms: launch.splitTerms,
+      block_rows: launch.blockRows,
+      out_size: partialSize,
+      ...aParams(aLayout),
+      ...outParams(outLayout),
+      ...product.params,
+    },
+    operands: [a, product.b, out],
+    workgroups: foldWorkgroups(launch.workgroupCount, adapter),
+  });
+  if (out !== product.out) steps.push(finishDispatch(product, out, splits, adapter));
+  return { steps, temps };
 }
 
 const launchers: Record<GemmVariant, (product: Product, adapter: AdapterProfile) => Launch> = {
@@ -121,6 +141,21 @@ const launchers: Record<GemmVariant, (product: Product, adapter: AdapterProfile)
     };
   },
 
+  wide(product, adapter) {
+    const tiles =
+      product.batches * Math.ceil(product.rows / WIDE.side) * Math.ceil(product.columns / WIDE.side);
+    const { splits, splitTerms } = splitProduct(product, tiles, WIDE.terms, adapter);
+    return {
+      shader: 'gemm_wide',
+      consts: '',
+      workgroupCount: tiles * splits,
+      blockRows: WIDE.side,
+      splits,
+      splitTerms,
+      packedTerms: WIDE.terms,
+    };
+  },
+
   panel(product, adapter) {
     const lanes = adapter.subgroupSize;
     const columnBlocks = product.batches * Math.ceil(product.columns / (4 * lanes));
@@ -137,6 +172,7 @@ const launchers: Record<GemmVariant, (product: Product, adapter: AdapterProfile)
       blockRows,
       splits,
       splitTerms,
+      packedTerms: blockTerms,
     };
   },
 };

@@ -12,6 +12,7 @@ import * as matmul from './matmul.ts';
 import * as maxPool from './max-pool.ts';
 import * as pointwise from './pointwise.ts';
 import * as random from './random.ts';
+import * as rankWeights from './rank-weights.ts';
 import * as softmax from './softmax.ts';
 import * as sort from './sort.ts';
 
@@ -28,6 +29,7 @@ const families = [
   maxPool,
   pointwise,
   random,
+  rankWeights,
   softmax,
   sort,
 ];

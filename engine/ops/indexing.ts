@@ -1,8 +1,17 @@
 // Ops that address elements by number: gather and its adjoint, one-hot rows, and choice by a mask.
 import { constant } from '../create.ts';
 import { ShapeError } from '../errors.ts';
+import { planMap } from '../map-kernel.ts';
 import { apply, defineOp } from '../op.ts';
-import { broadcastShapes, formatShape, isSameShape, normalizeAxis, type Shape, sizeOf } from '../shape.ts';
+import {
+  broadcastShapes,
+  formatShape,
+  isSameShape,
+  normalizeAxis,
+  type Shape,
+  sizeOf,
+  stridesOf,
+} from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { type Operand, operandsOf } from './arithmetic.ts';
 import { expand } from './broadcast.ts';
@@ -171,9 +180,11 @@ export const whereOp = defineOp<Record<string, never>>({
     for (let i = 0; i < out.data.length; i++) out.data[i] = mask.data[i] !== 0 ? a.data[i] : b.data[i];
   },
   kernel({ output, adapter }) {
-    const { prelude, params, workgroups } = spanOf(Math.ceil(sizeOf(output) / 4), adapter);
-    const operands = [{ input: 0 }, { input: 1 }, { input: 2 }, 'output'] as const;
-    return { steps: [{ shader: 'where', prelude, params, operands, workgroups }] };
+    const own = stridesOf(output);
+    // Not mask != 0, which is false for NaN in some compilers: a NaN in the mask is not 0.
+    const body = 'return select(a, b, mask == Vec(0));';
+    const map = { parameters: ['mask', 'a', 'b'], body, functions: '', strides: [own, own, own] };
+    return planMap(map, output, adapter);
   },
   vjp: [
     null, // a mask only switches

@@ -3,7 +3,7 @@ import { ShapeError } from '../errors.ts';
 import { apply, defineOp } from '../op.ts';
 import { formatShape, isSameShape, normalizeAxis, type Shape, stridesOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { copyDispatch, copyReference, type Layout } from './copy-plan.ts';
+import { copyReference, copyStep, type Layout } from './copy-plan.ts';
 
 interface PermuteAttrs {
   readonly order: readonly number[];
@@ -33,7 +33,7 @@ export const permuteOp = defineOp<PermuteAttrs>({
   reference: ([x], { order }, out) =>
     copyReference(out.shape, x.data, permutedLayout(x.shape, order), out.data, packed(out.shape)),
   kernel: ({ inputs: [x], output, attrs: { order }, adapter }) => ({
-    steps: [copyDispatch(output, { input: 0 }, permutedLayout(x, order), packed(output), adapter)],
+    steps: [copyStep(output, { input: 0 }, permutedLayout(x, order), packed(output), adapter)],
   }),
   vjp: [
     (g, _, __, { order }) =>
@@ -90,7 +90,7 @@ export const sliceOp = defineOp<BoxAttrs>({
   reference: ([x], { starts }, out) =>
     copyReference(out.shape, x.data, boxLayout(x.shape, starts), out.data, packed(out.shape)),
   kernel: ({ inputs: [x], output, attrs: { starts }, adapter }) => ({
-    steps: [copyDispatch(output, { input: 0 }, boxLayout(x, starts), packed(output), adapter)],
+    steps: [copyStep(output, { input: 0 }, boxLayout(x, starts), packed(output), adapter)],
   }),
   vjp: [(g, [x], _, { starts }) => pad(g, starts, x.shape)],
   examples: [{ inputs: [[4, 5]], attrs: { starts: [1, 2], shape: [2, 3] } }],
@@ -110,10 +110,7 @@ export const padOp = defineOp<BoxAttrs>({
   reference: ([x], { starts }, out) =>
     copyReference(x.shape, x.data, packed(x.shape), out.data, boxLayout(out.shape, starts)),
   kernel: ({ inputs: [x], output, attrs: { starts }, adapter }) => ({
-    steps: [
-      { clear: 'output' },
-      copyDispatch(x, { input: 0 }, packed(x), boxLayout(output, starts), adapter),
-    ],
+    steps: [{ clear: 'output' }, copyStep(x, { input: 0 }, packed(x), boxLayout(output, starts), adapter)],
   }),
   vjp: [(g, [x], _, { starts }) => slice(g, starts, x.shape)],
   examples: [{ inputs: [[2, 3]], attrs: { starts: [1, 0], shape: [4, 5] } }],
@@ -169,7 +166,7 @@ export const concatOp = defineOp<ConcatAttrs>({
     const offsets = offsetsOf(inputs, axis);
     const steps = inputs.map((part, i) => {
       const to = boxLayout(output, startsAt(part.length, axis, offsets[i]));
-      return copyDispatch(part, { input: i }, packed(part), to, adapter);
+      return copyStep(part, { input: i }, packed(part), to, adapter);
     });
     return { steps };
   },

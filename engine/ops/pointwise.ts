@@ -1,7 +1,9 @@
 // Elementwise functions of one number, and the comparisons that relevance rules are made of.
-import { apply } from '../op.ts';
+import { planMap } from '../map-kernel.ts';
+import { apply, defineOp } from '../op.ts';
+import { broadcastShapes, broadcastStrides } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { add, div, mul, type Operand, operandsOf, sub } from './arithmetic.ts';
+import { add, div, divOp, mul, neg, type Operand, operandsOf, sub, sumProductTo } from './arithmetic.ts';
 import { sumTo } from './broadcast.ts';
 import { binaryOp, unaryOp } from './elementwise.ts';
 
@@ -204,3 +206,40 @@ export const stabilizeOp = binaryOp({
  *   Bach et al. 2015; the convention sign(0) = +1 is zennit's and ISNet's.
  */
 export const stabilize = (z: Tensor, eps: Operand): Tensor => apply(stabilizeOp, operandsOf(z, eps), none);
+
+interface EpsAttrs {
+  readonly eps: number;
+}
+
+export const stabilizedDivideOp = defineOp<EpsAttrs>({
+  name: 'stabilizedDivide',
+  shape: ([R, z]) => broadcastShapes('stabilizedDivide', R, z),
+  reference([R, z], { eps }, out) {
+    const divisor = { shape: z.shape, data: z.data.map((value) => (value >= 0 ? value + eps : value - eps)) };
+    divOp.reference([R, divisor], {}, out);
+  },
+  kernel({ inputs, output, attrs: { eps }, adapter }) {
+    const body = `return R / select(z - Vec(${eps}), z + Vec(${eps}), z >= Vec(0));`;
+    const strides = inputs.map((shape) => broadcastStrides(shape, output));
+    return planMap({ parameters: ['R', 'z'], body, functions: '', strides }, output, adapter);
+  },
+  vjp: [
+    (g, [R, z], _, { eps }) => sumTo(stabilizedDivide(g, z, eps), R.shape),
+    // The slope of the divisor in z is 1; the quotient is a graph node, so the second derivative sees it.
+    (g, [, z], quotient, { eps }) => neg(stabilizedDivide(sumProductTo(g, quotient, z.shape), z, eps)),
+  ],
+  examples: [
+    {
+      inputs: [
+        [2, 3],
+        [2, 3],
+      ],
+      attrs: { eps: 0.3 },
+    },
+    { inputs: [[3, 4], [4]], attrs: { eps: 0.25 } },
+  ],
+});
+
+/** R / (z + eps sign(z)), with sign(0) = +1: division by `stabilize(z, eps)`, which is never in memory. */
+export const stabilizedDivide = (R: Tensor, z: Tensor, eps: number): Tensor =>
+  apply(stabilizedDivideOp, [R, z], { eps });

@@ -1,5 +1,7 @@
-// The kernel plan behind sums over one axis, and how long axes are shared out.
-import type { AdapterProfile, KernelPlan, KernelRequest } from '../dispatch.ts';
+// The kernel plan behind sums over any axes, of numbers or of products, and how long axes are shared out.
+import type { AdapterProfile, Dispatch, KernelPlan, Operand } from '../dispatch.ts';
+import { ShapeError } from '../errors.ts';
+import { formatShape, type Shape, sizeOf } from '../shape.ts';
 import { spanOf } from './span.ts';
 
 /** Below this many results a long axis is cut into parts, so that all threads have work. */
@@ -18,34 +20,172 @@ export function partsOf(
   return { parts: size === 0 ? 1 : Math.ceil(size / partSize), partSize };
 }
 
-/** Reduces [outer, size, inner] to [outer, inner]; `functions` declares START and `combine`. */
-export function planReduction(
-  { inputs: [x], adapter }: KernelRequest<unknown>,
-  functions: string,
-): KernelPlan {
-  const [outer, size, inner] = x;
-  const results = outer * inner;
-  const { parts, partSize } = partsOf(size, results, adapter);
-  const step = (count: number, params: Record<string, number>) => {
-    const span = spanOf(count, adapter);
-    return {
-      shader: 'reduce' as const,
-      prelude: span.prelude + functions,
-      params: { ...span.params, inner, ...params },
-      workgroups: span.workgroups,
-    };
-  };
-  if (parts === 1) {
-    const all = step(results, { size, parts: 1, part_size: size });
-    return { steps: [{ ...all, operands: [{ input: 0 }, 'output'] }] };
+/** A box of terms: its shape, which axes are summed, and how the operands (one, or two that are multiplied) lie in it. */
+export interface Reduction {
+  readonly box: Shape;
+  readonly axes: readonly number[];
+  /** Strides of each operand along the axes of the box. */
+  readonly strides: readonly (readonly number[])[];
+}
+
+interface Axis {
+  size: number;
+  readonly isSummed: boolean;
+  /** Of each operand. */
+  strides: readonly number[];
+}
+
+const AXIS_LIMIT = 3;
+
+/** The axes of the box, without those of size 1, and neighbours as one where all operands walk on evenly. */
+function collapse({ box, axes, strides }: Reduction): Axis[] {
+  const merged: Axis[] = [];
+  box.forEach((size, axis) => {
+    if (size === 1) return;
+    const own = strides.map((of) => of[axis]);
+    const isSummed = axes.includes(axis);
+    const last = merged.at(-1);
+    if (last?.isSummed === isSummed && own.every((stride, i) => last.strides[i] === stride * size)) {
+      last.size *= size;
+      last.strides = own;
+    } else merged.push({ size, isSummed, strides: own });
+  });
+  return merged;
+}
+
+/** The same axes counted in items of four numbers, if they can be: the innermost must run on evenly, in fours. */
+function inFours(axes: readonly Axis[]): Axis[] | null {
+  const last = axes.at(-1);
+  if (!last || last.size % 4 !== 0 || last.strides.some((stride) => stride !== 1)) return null;
+  const outer = axes.slice(0, -1);
+  if (outer.some(({ strides }) => strides.some((stride) => stride % 4 !== 0))) return null;
+  const quarter = outer.map((axis) => ({ ...axis, strides: axis.strides.map((stride) => stride / 4) }));
+  return [...quarter, { ...last, size: last.size / 4 }];
+}
+
+/** Sizes and strides by the kernel's names; of missing axes anything. */
+function axisFields(kept: readonly Axis[], summed: readonly Axis[]): Record<string, number> {
+  const fields: Record<string, number> = {};
+  for (const [size, stride, axes] of [
+    ['k', 'kept', kept],
+    ['q', 'summed', summed],
+  ] as const) {
+    for (let axis = 0; axis < AXIS_LIMIT; axis++) {
+      // The outermost is number 0, the others are counted from the innermost, number 2.
+      const own = axis === 0 ? axes[0] : axes.slice(1).at(axis - AXIS_LIMIT);
+      if (axis > 0) fields[`${size}${axis}`] = own?.size ?? 1;
+      fields[`a_${stride}${axis}`] = own?.strides[0] ?? 0;
+      fields[`b_${stride}${axis}`] = own?.strides[1] ?? 0;
+    }
   }
-  const first = step(results * parts, { size, parts, part_size: partSize });
-  const second = step(results, { size: parts, parts: 1, part_size: parts });
-  return {
-    temps: [results * parts],
-    steps: [
-      { ...first, operands: [{ input: 0 }, { temp: 0 }] },
-      { ...second, operands: [{ temp: 0 }, 'output'] },
-    ],
+  return fields;
+}
+
+/** How the terms of a sum are cut into parts; see reduce.wgsl. */
+interface Cut {
+  readonly parts: number;
+  readonly partSize: number;
+  readonly lanes: number;
+}
+
+function cut(sums: number, summed: readonly Axis[], isInner: boolean, adapter: AdapterProfile): Cut {
+  const size = sizeOf(summed.map((axis) => axis.size));
+  const { parts, partSize } = partsOf(size, sums, adapter);
+  if (parts === 1 || !isInner) return { parts, partSize, lanes: 1 };
+  // Threads side by side read numbers side by side: all of them on GPUs, on software adapters those of a subgroup.
+  if (adapter.family === 'gpu') return { parts, partSize, lanes: parts };
+  const lanes = Math.max(4, adapter.subgroupSize);
+  if (summed.length > 1 || parts < lanes) return { parts, partSize, lanes: 1 };
+  const bundleSize = Math.ceil(size / Math.floor(parts / lanes));
+  const share = Math.ceil(bundleSize / lanes);
+  return { parts: Math.ceil(size / (share * lanes)) * lanes, partSize: share, lanes };
+}
+
+const numbers = (count: number): string => (count === 4 ? 'vec4<Real>' : 'Real');
+
+/** Sums over the axes: of the numbers in `from`, or of the products of two such. Parts go to temporary buffers. */
+function passes(
+  where: string,
+  reduction: Reduction,
+  from: readonly Operand[],
+  firstTemp: number,
+  adapter: AdapterProfile,
+): { steps: Dispatch[]; temps: number[] } {
+  const plain = collapse(reduction);
+  const fours = inFours(plain);
+  const axes = fours ?? plain;
+  const kept = axes.filter(({ isSummed }) => !isSummed);
+  const summed = axes.filter(({ isSummed }) => isSummed);
+  if (Math.max(kept.length, summed.length) > AXIS_LIMIT) {
+    throw new ShapeError(
+      `${where}: axes [${reduction.axes}] of ${formatShape(reduction.box)} alternate with more than ${AXIS_LIMIT} runs of others; sum in two steps`,
+    );
+  }
+  const isInner = axes.at(-1)?.isSummed ?? true;
+  const sums = sizeOf(kept.map(({ size }) => size));
+  const { parts, partSize, lanes } = cut(sums, summed, isInner, adapter);
+  // Where terms come in fours, four of a sum become one number, or four sums stay side by side.
+  const isFolded = fours !== null && isInner;
+  const numbersPerSum = fours && !isFolded ? 4 : 1;
+  const span = spanOf(sums * parts, adapter);
+  const prelude = `${span.prelude}const KEPT = ${Math.max(1, kept.length)};
+const SUMMED = ${Math.max(1, summed.length)};
+const IS_RUN = ${lanes === 1};
+const PART_IS_INNER = ${isInner};
+alias Item = ${numbers(fours ? 4 : 1)};
+alias Out = ${numbers(numbersPerSum)};
+fn finish(total: Item) -> Out { return ${isFolded ? 'dot(total, Item(1))' : 'total'}; }
+`;
+  const size = sizeOf(summed.map((axis) => axis.size));
+  const fields = { sums, parts, part_size: partSize, lanes, size, ...axisFields(kept, summed) };
+  const first: Dispatch = {
+    shader: 'reduce',
+    operandsShader: from.length === 2 ? 'product_terms' : 'sum_terms',
+    prelude,
+    params: { ...span.params, ...fields },
+    operands: [...from, parts === 1 ? 'output' : { temp: firstTemp }],
+    workgroups: span.workgroups,
   };
+  if (parts === 1) return { steps: [first], temps: [] };
+  const results = sums * numbersPerSum;
+  const partial: Reduction = isInner
+    ? { box: [results, parts], axes: [1], strides: [[parts, 1]] }
+    : { box: [parts, results], axes: [0], strides: [[results, 1]] };
+  const rest = passes(where, partial, [{ temp: firstTemp }], firstTemp + 1, adapter);
+  return { steps: [first, ...rest.steps], temps: [results * parts, ...rest.temps] };
+}
+
+/** Sums over the axes of the box: of input 0, or of the products of inputs 0 and 1. Throws ShapeError. */
+export function planReduction(where: string, reduction: Reduction, adapter: AdapterProfile): KernelPlan {
+  const from = reduction.strides.map((_, input) => ({ input }));
+  return passes(where, reduction, from, 0, adapter);
+}
+
+/** The same sums in f64: out[kept] = sum over the axes of the product of the operands. */
+export function reduceReference(
+  { box, axes, strides }: Reduction,
+  operands: readonly Float64Array[],
+  out: Float64Array,
+): void {
+  const kept = [...box.keys()].filter((axis) => !axes.includes(axis));
+  const order = [...kept, ...axes];
+  const sizes = order.map((axis) => box[axis]);
+  const count = sizeOf(axes.map((axis) => box[axis]));
+  const index = new Array<number>(order.length).fill(0);
+  for (let o = 0; o < out.length; o++) {
+    let total = 0;
+    for (let r = 0; r < count; r++) {
+      let product = 1;
+      operands.forEach((data, k) => {
+        let i = 0;
+        order.forEach((axis, j) => {
+          i += index[j] * strides[k][axis];
+        });
+        product *= data[i];
+      });
+      total += product;
+      for (let j = order.length - 1; j >= 0 && ++index[j] === sizes[j]; j--) index[j] = 0;
+    }
+    out[o] = total;
+  }
 }

@@ -3,7 +3,7 @@ import type { KernelPlan, KernelRequest } from '../dispatch.ts';
 import { apply, defineOp } from '../op.ts';
 import { normalizeAxis, sizeOf } from '../shape.ts';
 import type { NdArray, Tensor } from '../tensor.ts';
-import { mul, sub } from './arithmetic.ts';
+import { mul, sub, sumProduct } from './arithmetic.ts';
 import { sum } from './broadcast.ts';
 import { nanWgsl } from './nan.ts';
 import { exp } from './pointwise.ts';
@@ -64,7 +64,7 @@ export const softmaxOp = defineOp<AxisAttrs>({
     softmaxReference(x, axis, out, (shifted, total) => Math.exp(shifted) / total),
   kernel: (request) => planSoftmax(request, 'return exp(shifted) / total;'),
   // Through the output node y, so that the second derivative sees it.
-  vjp: [(g, _, y, { axis }) => mul(y, sub(g, sum(mul(g, y), [axis], { keepDims: true })))],
+  vjp: [(g, _, y, { axis }) => mul(y, sub(g, sumProduct(g, y, [axis], { keepDims: true })))],
   examples,
 });
 

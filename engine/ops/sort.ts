@@ -1,5 +1,5 @@
 // Sorting along the last axis. The order is found by merging; sorted values are gathered by it, so they have a slope.
-import type { Dispatch, KernelPlan, KernelRequest, Operand } from '../dispatch.ts';
+import type { AdapterProfile, Dispatch, KernelPlan, KernelRequest, Operand } from '../dispatch.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, defineOp } from '../op.ts';
 import { formatShape, isSameShape, type Shape, sizeOf } from '../shape.ts';
@@ -18,7 +18,8 @@ interface SortAttrs {
   readonly descending: boolean;
 }
 
-function lastAxis(where: string, x: Shape): number {
+/** Length of the last axis. Throws ShapeError when there is none, or f32 cannot count it. */
+export function lastAxis(where: string, x: Shape): number {
   const n = x.at(-1);
   if (n === undefined || n > INDEX_LIMIT) {
     throw new ShapeError(
@@ -33,34 +34,99 @@ const RUN = 8;
 /** Places that one thread fills in a merge: enough to share the search for where to begin. */
 const CHUNK = { gpu: 8, software: 64 };
 
-function planSort({ inputs: [x], attrs: { descending }, adapter }: KernelRequest<SortAttrs>): KernelPlan {
-  const n = lastAxis('argsort', x);
-  const rows = sizeOf(x) / n;
-  const passes = Math.max(0, Math.ceil(Math.log2(n / RUN)));
-  const itemsOut = 'alias Out = vec2u;\nfn finish(item: vec2u) -> Out { return item; }\n';
-  const placesOut = 'alias Out = Real;\nfn finish(item: vec2u) -> Out { return Real(item.y); }\n';
-  const step = (pass: number): Dispatch => {
-    const runs = Math.ceil(n / RUN);
+/** WGSL text of `key_of`: a whole number that orders like the number, both zeros alike and NaN above all. */
+export const keyWgsl = `fn key_of(x: f32) -> u32 {
+  let bits = bitcast<u32>(x);
+  // The bits of -0 are 0x80000000, so that both zeros get this key; NaN comes with either sign.
+  let key = select(bits | 0x80000000u, ~bits, bits > 0x80000000u);
+  return select(key, 0xffffffffu, (bits & 0x7fffffffu) > 0x7f800000u);
+}
+`;
+
+/** Where the items of a sort come from: an operand of the plan, with `In` and `item_of` for sort_runs.wgsl. */
+interface SortSource {
+  readonly operand: Operand;
+  readonly wgsl: string;
+}
+
+/** Input 0 of the op, as numbers. */
+export const numbersIn = ({ descending }: Required<SortOptions>): SortSource => ({
+  operand: { input: 0 },
+  wgsl: `${keyWgsl}alias In = f32;
+fn item_of(x: f32, place: u32) -> vec2u { return vec2u(${descending ? '~' : ''}key_of(x), place); }
+`,
+});
+
+/** A sort of [rows, n] items, and what becomes of them. */
+interface SortRequest {
+  readonly rows: number;
+  readonly n: number;
+  /** Length of a row of the output. */
+  readonly outN: number;
+  readonly source: SortSource;
+  /** Which temporary buffers of the plan it may use: as many as `sortTemps` says. */
+  readonly temps: readonly [number, number];
+  /** WGSL text of the last pass: `Out`, and `put(row, rank, item)`, which writes to the output. */
+  readonly put: string;
+  readonly adapter: AdapterProfile;
+}
+
+const passCount = (n: number): number => Math.max(0, Math.ceil(Math.log2(n / RUN)));
+
+/** Sizes of the temporary buffers of `sortSteps`: items are pairs of words. */
+export const sortTemps = (rows: number, n: number): number[] =>
+  new Array<number>(Math.min(2, passCount(n))).fill(2 * rows * n);
+
+const putItems = `alias Out = vec2u;
+fn put(row: u32, rank: u32, item: vec2u) { out[row * params.n + rank] = item; }
+`;
+
+/** Sorts runs of 8 and merges them, twice as long in each pass. */
+export function sortSteps({ rows, n, outN, source, temps, put, adapter }: SortRequest): Dispatch[] {
+  const passes = passCount(n);
+  const runs = Math.ceil(n / RUN);
+  return Array.from({ length: passes + 1 }, (_, pass) => {
     const width = RUN * 2 ** (pass - 1);
     const chunk = Math.min(2 * width, CHUNK[adapter.family]);
     const chunks = Math.ceil(n / chunk);
-    const from: Operand = pass === 0 ? { input: 0 } : { temp: (pass - 1) % 2 };
-    const to: Operand = pass === passes ? 'output' : { temp: pass % 2 };
     const span = spanOf(rows * (pass === 0 ? runs : chunks), adapter);
-    const functions = span.prelude + (pass === passes ? placesOut : itemsOut);
+    const functions = (pass === 0 ? source.wgsl : '') + (pass === passes ? put : putItems);
     return {
       shader: pass === 0 ? 'sort_runs' : 'sort_merge',
-      prelude: pass === 0 ? `${functions}const IS_DESCENDING = ${descending};\n` : functions,
-      params: { ...span.params, n, runs, chunks, chunk, width },
-      operands: [from, to],
+      prelude: span.prelude + functions,
+      params: { ...span.params, n, runs, chunks, chunk, width, out_n: outN },
+      operands: [
+        pass === 0 ? source.operand : { temp: temps[(pass - 1) % 2] },
+        pass === passes ? 'output' : { temp: temps[pass % 2] },
+      ],
       workgroups: span.workgroups,
     };
-  };
+  });
+}
+
+function planSort({ inputs: [x], attrs: { descending }, adapter }: KernelRequest<SortAttrs>): KernelPlan {
+  const n = lastAxis('argsort', x);
+  const rows = sizeOf(x) / n;
+  const put = `alias Out = Real;
+fn put(row: u32, rank: u32, item: vec2u) { out[row * params.n + rank] = Real(item.y); }
+`;
+  const source = numbersIn({ descending });
   return {
-    steps: Array.from({ length: passes + 1 }, (_, pass) => step(pass)),
-    // Items are pairs of words.
-    temps: new Array<number>(Math.min(2, passes)).fill(2 * rows * n),
+    steps: sortSteps({ rows, n, outN: n, source, temps: [0, 1], put, adapter }),
+    temps: sortTemps(rows, n),
   };
+}
+
+/** Places of the numbers of a row in the order of their size. Stable; NaN is the largest number. */
+export function orderOf(row: Float64Array, descending: boolean): number[] {
+  const sign = descending ? -1 : 1;
+  const compare = (i: number, j: number) => {
+    const [a, b] = [row[i], row[j]];
+    if (Number.isNaN(a) || Number.isNaN(b)) return sign * (Number(Number.isNaN(a)) - Number(Number.isNaN(b)));
+    return a === b ? 0 : a < b ? -sign : sign;
+  };
+  // `sort` is stable.
+  return [...row.keys()].sort(compare);
 }
 
 export const argsortOp = defineOp<SortAttrs>({
@@ -71,17 +137,8 @@ export const argsortOp = defineOp<SortAttrs>({
   },
   reference([x], { descending }, out) {
     const n = x.shape.at(-1) as number;
-    const sign = descending ? -1 : 1;
     for (let start = 0; start < x.data.length; start += n) {
-      const row = x.data.subarray(start, start + n);
-      // NaN is the largest number; `sort` is stable.
-      const compare = (i: number, j: number) => {
-        const [a, b] = [row[i], row[j]];
-        if (Number.isNaN(a) || Number.isNaN(b))
-          return sign * (Number(Number.isNaN(a)) - Number(Number.isNaN(b)));
-        return a === b ? 0 : a < b ? -sign : sign;
-      };
-      out.data.set([...row.keys()].sort(compare), start);
+      out.data.set(orderOf(x.data.subarray(start, start + n), descending), start);
     }
   },
   kernel: planSort,

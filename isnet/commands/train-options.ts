@@ -10,6 +10,7 @@ export interface TrainOptions {
   readonly outputDir: string;
   readonly overwrite?: boolean;
   readonly resume?: string;
+  readonly profile?: boolean;
   readonly config?: string;
   readonly method?: RunConfig['method'];
   readonly seed?: number;
@@ -60,6 +61,7 @@ export function addTrainOptions(command: Command): Command {
   addOutputDir(command);
   command.option('--overwrite', 'replace a run of the same name');
   command.option('--resume <run>', 'go on with an interrupted run, e.g. runs/isnet');
+  command.option('--profile', 'instead of training, show which kernels a step spends its time on');
   command.option('--config <file>', 'settings as JSON; options on the command line weigh more');
   choice('--method <name>', `what to train (default: ${method})`, choices.method);
   count('--seed <n>', 'seed of weights, data and order (default: 0)');

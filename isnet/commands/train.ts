@@ -4,12 +4,13 @@ import type { Command } from 'commander';
 import { UsageError } from '../../engine/errors.ts';
 import { readFileBytes } from '../../engine/files.ts';
 import type { PartialRunConfig, RunConfig } from '../config.ts';
-import { readRunConfig } from '../experiment.ts';
+import { loadData, readRunConfig } from '../experiment.ts';
+import { profileSteps, profileTable } from '../profile.ts';
 import { completeConfig } from '../quickstart-config.ts';
 import { type Metrics, metricsTable } from '../report.ts';
 import { createRunFolder, exists, openRunFolder, readJson } from '../run-folder.ts';
 import { runInTerminal } from './run.ts';
-import { exitCodes } from './session.ts';
+import { exitCodes, withDevice } from './session.ts';
 import { addTrainOptions, settingsOf, type TrainOptions } from './train-options.ts';
 
 const examples = `
@@ -18,7 +19,8 @@ Examples:
   isnet train --method isnet --epochs 10 --lr 1e-3     an ISNet alone
   isnet train --name noisy --background noise -P 0.8   grey noise behind the digits, more weight on heatmaps
   isnet train --config settings.json --seed 1          settings from a file, another seed
-  isnet train --resume runs/noisy                      go on where Ctrl-C stopped it`;
+  isnet train --resume runs/noisy                      go on where Ctrl-C stopped it
+  isnet train --method isnet --profile                 the ten kernels that take longest`;
 
 /** Adds `isnet train`; `done` takes the exit code. */
 export function addTrainCommand(program: Command, done: (exitCode: number) => void): void {
@@ -32,10 +34,18 @@ export function addTrainCommand(program: Command, done: (exitCode: number) => vo
 
 async function start(options: TrainOptions): Promise<number> {
   const config = await configOf(options);
+  if (options.profile) return profile(config);
   const folder = await createRunFolder(join(options.outputDir, config.name), {
     overwrite: options.overwrite,
   });
   return runInTerminal(config, folder);
+}
+
+async function profile(config: RunConfig): Promise<number> {
+  const data = loadData(config.data, config.seed);
+  const profiles = await withDevice(console.log, (device) => profileSteps(device, config, data.train));
+  for (const each of profiles) console.log(`\n${profileTable(each)}`);
+  return exitCodes.success;
 }
 
 async function configOf(options: TrainOptions): Promise<RunConfig> {

@@ -1,17 +1,17 @@
 // Structural rules of sums and of whatever else is linear in the asked input: the epsilon rule on the op itself.
 import { UsageError } from '../../engine/errors.ts';
 import { apply } from '../../engine/op.ts';
-import { div, mul, neg } from '../../engine/ops/arithmetic.ts';
+import { mul, neg } from '../../engine/ops/arithmetic.ts';
 import { expand } from '../../engine/ops/broadcast.ts';
-import { stabilize } from '../../engine/ops/pointwise.ts';
 import { formatShape } from '../../engine/shape.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import { transpose } from '../../engine/transpose.ts';
 import { mapCount, perMap, repeatPerMap } from '../maps.ts';
+import { dividedBy, shift } from '../stabilizer.ts';
 import { checkNotBroadcast, inputOf, mapsShape, type OpCall, type OpRule } from './op-call.ts';
 
 /** Messages s = R / (t + eps sign t). */
-const messages = (R: Tensor, { t, eps }: OpCall): Tensor => perMap(div, R, stabilize(t, eps));
+const messages = (R: Tensor, { t, eps }: OpCall): Tensor => dividedBy(R, t, shift(eps));
 
 /**
  * Sum: each term gets its share, and a constant term keeps its own (it is a bias).

@@ -1,6 +1,6 @@
 // Structural rules of maxima. The first winner takes all, as in the gradient, or equal maxima share.
 
-import { tensor } from '../../engine/create.ts';
+import { literal } from '../../engine/create.ts';
 import { add, div, mul, sub } from '../../engine/ops/arithmetic.ts';
 import { expand, sum } from '../../engine/ops/broadcast.ts';
 import { scatterAdd } from '../../engine/ops/indexing.ts';
@@ -33,7 +33,7 @@ function tapOf(t: Tensor, window: FixedWindow, [h, w]: Pair, r: number, s: numbe
       pixels.push(row >= r0 && row < r1 && column >= s0 && column < s1 ? row * w + column : -1);
     }
   }
-  const whole = (values: number[]) => expand(tensor(t.device, values, [1, 1, oh, ow]), t.shape);
+  const whole = (values: number[]) => expand(literal(t.device, values, [1, 1, oh, ow]), t.shape);
   return { indices: whole(pixels), isInside: whole(pixels.map((pixel) => (pixel < 0 ? 0 : 1))) };
 }
 

@@ -3,7 +3,8 @@ import { UsageError } from '../../engine/errors.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import { BatchNorm2d } from '../batch-norm.ts';
 import { Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU } from '../layers.ts';
-import { type Init, Module, Sequential } from '../module.ts';
+import { type Init, type Module, Sequential } from '../module.ts';
+import { Classifier } from './classifier.ts';
 
 /** One convolution with its ReLU, and max-pooling behind it where asked. */
 export interface ConvBlock {
@@ -28,7 +29,8 @@ export interface SmallCnnOptions {
 }
 
 /** `features` (convolutions) and `classifier` (fully connected), named as torchvision's VGG names them. */
-export class SmallCnn extends Module {
+export class SmallCnn extends Classifier {
+  readonly headName: string;
   readonly features: Sequential;
   readonly classifier: Sequential;
 
@@ -63,6 +65,7 @@ export class SmallCnn extends Module {
     classifier.push(new Linear(init, size, classCount, { gain: 1 }));
     this.features = new Sequential(...features);
     this.classifier = new Sequential(new Flatten(), ...classifier);
+    this.headName = `classifier.${classifier.length}`;
   }
 
   forward(x: Tensor): Tensor {

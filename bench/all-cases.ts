@@ -1,0 +1,44 @@
+// Every case that runs on a device, in the order of the table.
+import { UsageError } from '../engine/errors.ts';
+import type { BenchCase } from './case.ts';
+import { convCases } from './conv.ts';
+import { dispatchCases } from './dispatch.ts';
+import { elementwiseCases } from './elementwise.ts';
+import { explainCases } from './explain.ts';
+import { matmulCases } from './matmul.ts';
+import { poolCases } from './pool.ts';
+import { reduceCases } from './reduce.ts';
+import { sortCases } from './sort.ts';
+import { startupCases } from './startup.ts';
+import { stepCases } from './step.ts';
+import { transferCases } from './transfer.ts';
+
+export const allCases: readonly BenchCase[] = [
+  ...matmulCases,
+  ...convCases,
+  ...elementwiseCases,
+  ...reduceCases,
+  ...poolCases,
+  ...sortCases,
+  ...dispatchCases,
+  ...transferCases,
+  ...explainCases,
+  ...stepCases,
+];
+
+/** What can be selected: a case on a device, or a start-up in processes of its own. */
+interface Named {
+  readonly family: string;
+  readonly name: string;
+}
+
+export const pathOf = ({ family, name }: Named): string => `${family}/${name}`;
+
+/** The cases with `filter` in family/name. Throws UsageError, naming all, when there is none. */
+export function selectCases(filter = '') {
+  const isSelected = (item: Named) => pathOf(item).includes(filter);
+  const selected = { cases: allCases.filter(isSelected), startups: startupCases.filter(isSelected) };
+  if (selected.cases.length + selected.startups.length > 0) return selected;
+  const known = [...allCases, ...startupCases].map(pathOf).join(', ');
+  throw new UsageError(`bench: no case has '${filter}' in its name; use a part of ${known}`);
+}

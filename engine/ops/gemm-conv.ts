@@ -1,0 +1,220 @@
+// Which products of matrices the three directions of conv2d are.
+import type { AdapterProfile, KernelPlan } from '../dispatch.ts';
+import { type Product, plainLines, type RunLayout } from './gemm-product.ts';
+import { planGemm } from './gemm-variants.ts';
+import { spanOf } from './span.ts';
+
+/** Sizes of a convolution x [N, C, H, W], w [O, C/groups, kernel] -> y [N, O, OH, OW]; pairs are (y, x). */
+export interface ConvGeometry {
+  readonly N: number;
+  readonly C: number;
+  readonly H: number;
+  readonly W: number;
+  readonly O: number;
+  readonly OH: number;
+  readonly OW: number;
+  readonly kernel: readonly [number, number];
+  readonly stride: readonly [number, number];
+  readonly padding: readonly [number, number];
+  readonly dilation: readonly [number, number];
+  readonly groups: number;
+}
+
+type ConvDirection = 'forward' | 'input' | 'weight';
+
+/**
+ * One direction of conv2d. The output and the inputs, in order:
+ *   forward  y [N, O, OH, OW] of x, w      input  dx [N, C, H, W] of dy, w      weight  dw [O, C/groups, kernel] of x, dy
+ */
+export function planConv2d(direction: ConvDirection, g: ConvGeometry, adapter: AdapterProfile): KernelPlan {
+  if (direction === 'weight') return planGemm(weightGradient(g), adapter);
+  if (direction === 'forward') return planGemm(forward(g), adapter);
+  if (isCheaperByTaps(g)) return planInputByTaps(g, adapter);
+  return planGemm(isDense(g) ? denseInputGradient(g) : stridedInputGradient(g), adapter);
+}
+
+const isDense = ({ stride }: ConvGeometry): boolean => stride[0] * stride[1] === 1;
+
+/** Where a map [N, channels, pixels] has its columns (image, pixel): one product per group, a row per channel. */
+function mapLayout(g: ConvGeometry, channels: number, pixels: number): RunLayout {
+  const batch = (channels / g.groups) * pixels;
+  return { start: 0, batch, line: pixels, run: pixels, runStride: channels * pixels, step: 1 };
+}
+
+const tapsOf = ({ kernel }: ConvGeometry): number => kernel[0] * kernel[1];
+
+const common = { a: { input: 1 }, b: { input: 0 }, out: 'output', firstTemp: 0 } as const;
+
+/** A row of A is a filter, a column of B the window of an output pixel. */
+function forward(g: ConvGeometry): Product {
+  const terms = (g.C / g.groups) * tapsOf(g);
+  const rows = g.O / g.groups;
+  const aLayout = plainLines(terms, { batch: rows * terms, line: terms, step: 1 });
+  return isPointwise(g) ? pointwise(g, aLayout) : windows(g, aLayout);
+}
+
+/** The convolution of dy with filters turned by 180 degrees whose channel axes are swapped; for stride 1. */
+function denseInputGradient(g: ConvGeometry): Product {
+  const taps = tapsOf(g);
+  const [line, runStride] = [taps, (g.C / g.groups) * taps];
+  const aLayout = {
+    start: taps - 1,
+    batch: (g.O / g.groups) * runStride,
+    line,
+    run: taps,
+    runStride,
+    step: -1,
+  };
+  const reach = (axis: number) => g.dilation[axis] * (g.kernel[axis] - 1) - g.padding[axis];
+  const turned = { C: g.O, H: g.OH, W: g.OW, O: g.C, OH: g.H, OW: g.W };
+  const convolution: ConvGeometry = { ...g, ...turned, padding: [reach(0), reach(1)] };
+  return isPointwise(g) ? pointwise(convolution, aLayout) : windows(convolution, aLayout);
+}
+
+/** One product per group, over all images. */
+function windows(g: ConvGeometry, aLayout: RunLayout): Product {
+  return {
+    ...common,
+    operandsShader: 'operands_conv2d',
+    params: { channels: g.C, out_channels: g.O, ...windowParams(g) },
+    batches: g.groups,
+    rows: g.O / g.groups,
+    columns: g.N * g.OH * g.OW,
+    terms: (g.C / g.groups) * tapsOf(g),
+    aLayout,
+    outLayout: mapLayout(g, g.O, g.OH * g.OW),
+  };
+}
+
+/** Fewer pixels per image fill blocks of columns badly; then all images are better taken together. */
+const MIN_POINTWISE_PIXELS = 128;
+
+/** Whether each output pixel meets one input pixel, the one at its place, and four of them are a vec4. */
+function isPointwise(g: ConvGeometry): boolean {
+  const pixels = g.H * g.W;
+  return (
+    tapsOf(g) * g.stride[0] * g.stride[1] * g.groups === 1 &&
+    g.padding[0] + g.padding[1] === 0 &&
+    pixels % 4 === 0 &&
+    pixels >= MIN_POINTWISE_PIXELS
+  );
+}
+
+/** A convolution with 1x1 filters: one product of matrices per image. */
+function pointwise(g: ConvGeometry, aLayout: RunLayout): Product {
+  const pixels = g.H * g.W;
+  return {
+    ...common,
+    operandsShader: 'operands_matmul',
+    vec4OperandsShader: 'operands_matmul_vec4',
+    params: { b_batch_stride: g.C * pixels, b_term_stride: pixels, b_column_stride: 1 },
+    batches: g.N,
+    rows: g.O,
+    columns: pixels,
+    terms: g.C,
+    // With runs of one term each; as plain lines they can be read by vec4.
+    aLayout: plainLines(g.C, {
+      batch: 0,
+      line: aLayout.line,
+      step: aLayout.run === 1 ? aLayout.runStride : 1,
+    }),
+    outLayout: plainLines(pixels, { batch: g.O * pixels, line: pixels, step: 1 }),
+  };
+}
+
+/** Rows are output channels, columns (channel, tap), and the sum goes over all output pixels. */
+function weightGradient(g: ConvGeometry): Product {
+  const pixels = g.OH * g.OW;
+  const [rows, columns] = [g.O / g.groups, (g.C / g.groups) * tapsOf(g)];
+  return {
+    ...common,
+    operandsShader: 'operands_conv2d_weight',
+    params: { channels: g.C, out_channels: g.O, ...windowParams(g) },
+    batches: g.groups,
+    rows,
+    columns,
+    terms: g.N * pixels,
+    aLayout: mapLayout(g, g.O, pixels),
+    outLayout: plainLines(columns, { batch: rows * columns, line: columns, step: 1 }),
+  };
+}
+
+/** The input gradient at any stride, in one product: most of its terms are zeros when the stride is large. */
+function stridedInputGradient(g: ConvGeometry): Product {
+  const taps = tapsOf(g);
+  const [O, C] = [g.O / g.groups, g.C / g.groups];
+  return {
+    ...common,
+    operandsShader: 'operands_conv2d_input',
+    params: { channels: g.C, out_channels: g.O, ...windowParams(g) },
+    batches: g.groups,
+    rows: C,
+    columns: g.N * g.H * g.W,
+    terms: O * taps,
+    aLayout: { start: 0, batch: O * C * taps, line: taps, run: taps, runStride: C * taps, step: 1 },
+    outLayout: mapLayout(g, g.C, g.H * g.W),
+  };
+}
+
+/** Params of the kernels about one plane, its output plane and the window between them. */
+const windowParams = (g: ConvGeometry): Record<string, number> => ({
+  height: g.H,
+  width: g.W,
+  out_height: g.OH,
+  out_width: g.OW,
+  kernel_h: g.kernel[0],
+  kernel_w: g.kernel[1],
+  stride_y: g.stride[0],
+  stride_x: g.stride[1],
+  padding_y: g.padding[0],
+  padding_x: g.padding[1],
+  dilation_y: g.dilation[0],
+  dilation_x: g.dilation[1],
+});
+
+/** 128 MiB: the smallest binding limit of the adapters we know of. */
+const MAX_TAPS = 2 ** 25;
+
+/** Output pixels of all images, filled up to whole vec4s: the taps of one row. */
+const tapColumns = (g: ConvGeometry): number => Math.ceil((g.N * g.OH * g.OW) / 4) * 4;
+
+/** Fewer rows do not make up for loading the windows of dy. */
+const FEW_CHANNELS = 4;
+
+/** With a stride most taps of a pixel fall between output pixels, and one product would multiply by those zeros. */
+const isCheaperByTaps = (g: ConvGeometry): boolean =>
+  (!isDense(g) || g.C / g.groups < FEW_CHANNELS) && tapsOf(g) > 1 && tapCount(g) <= MAX_TAPS;
+
+/** Elements of the buffer that holds one value per output pixel, input channel and tap. */
+const tapCount = (g: ConvGeometry): number => g.C * tapsOf(g) * tapColumns(g);
+
+/**
+ * The input gradient in two steps: taps = w^T dy, a product over output channels alone; then each pixel gathers its
+ * taps.
+ */
+function planInputByTaps(g: ConvGeometry, adapter: AdapterProfile): KernelPlan {
+  const [O, C] = [g.O / g.groups, g.C / g.groups];
+  const [rows, line] = [C * tapsOf(g), tapColumns(g)];
+  const pointwiseWindow = { kernel: [1, 1], stride: [1, 1], padding: [0, 0], dilation: [1, 1] } as const;
+  const dy = { ...g, ...pointwiseWindow, C: g.O, H: g.OH, W: g.OW };
+  const aLayout = plainLines(O, { batch: O * rows, line: 1, step: rows });
+  const product = planGemm(
+    {
+      ...windows(dy, aLayout),
+      rows,
+      out: { temp: 0 },
+      outLayout: plainLines(g.N * g.OH * g.OW, { batch: rows * line, line, step: 1 }),
+      firstTemp: 1,
+    },
+    adapter,
+  );
+  const { prelude, params, workgroups } = spanOf(g.N * g.C * g.H * g.W, adapter);
+  const gather = {
+    shader: 'col2im' as const,
+    prelude,
+    params: { ...params, channels: g.C, taps_row: line, ...windowParams(g) },
+    operands: [{ temp: 0 }, 'output'] as const,
+    workgroups,
+  };
+  return { steps: [...product.steps, gather], temps: [tapCount(g), ...(product.temps ?? [])] };
+}

@@ -1,0 +1,68 @@
+// The dispatches around a product whose kernel reads A and writes the output by vec4 where they do not lie so.
+import { type AdapterProfile, type Dispatch, foldWorkgroups, type Operand } from '../dispatch.ts';
+import { A_ADDRESS, aParams, OUT_ADDRESS, outParams, type Product, type RunLayout } from './gemm-product.ts';
+
+/**
+ * Copies A into a temporary buffer [batches, blocks, rows, blockTerms], zeros behind its last term. A matrix that all
+ * products share is packed once.
+ */
+export function packDispatch(
+  { batches: products, rows, terms, a, aLayout }: Product,
+  blockTerms: number,
+  newTemp: (size: number) => Operand,
+  adapter: AdapterProfile,
+): { dispatch: Dispatch; packed: Operand; layout: RunLayout } {
+  const batches = aLayout.batch === 0 ? 1 : products;
+  const blocks = Math.ceil(terms / blockTerms);
+  const runStride = rows * blockTerms;
+  const packed = newTemp(batches * blocks * runStride);
+  const { group, params, workgroups } = shareQuads(batches, rows, (blocks * blockTerms) / 4, adapter);
+  const dispatch: Dispatch = {
+    shader: 'gemm_pack',
+    prelude: `const GROUP = ${group}u;\n${A_ADDRESS}`,
+    params: { ...params, rows, terms, batches, block_terms: blockTerms, ...aParams(aLayout) },
+    operands: [a, packed],
+    workgroups,
+  };
+  const batch = aLayout.batch === 0 ? 0 : blocks * runStride;
+  const layout = { start: 0, batch, line: blockTerms, run: blockTerms, runStride, step: 1 };
+  return { dispatch, packed, layout };
+}
+
+/** Adds the partial sums [splits, batches, rows, columns filled up to vec4s] and puts them where the output has them. */
+export function finishDispatch(
+  { batches, rows, columns, out, outLayout }: Product,
+  partialSums: Operand,
+  splits: number,
+  adapter: AdapterProfile,
+): Dispatch {
+  const { group, params, workgroups } = shareQuads(batches, rows, Math.ceil(columns / 4), adapter);
+  return {
+    shader: 'gemm_finish',
+    prelude: `const GROUP = ${group}u;\n${OUT_ADDRESS}`,
+    params: { ...params, rows, columns, batches, splits, ...outParams(outLayout) },
+    operands: [partialSums, out],
+    workgroups,
+  };
+}
+
+/** Enough workgroups to share them evenly between the threads of a CPU; each more has its price. */
+const SOFTWARE_WORKGROUPS = 16;
+
+/** Shares out a batch of matrices, `quads` vec4s wide: a thread takes one vec4 of some rows. */
+function shareQuads(batches: number, rows: number, quads: number, adapter: AdapterProfile) {
+  const isSoftware = adapter.family === 'software';
+  const group = isSoftware ? Math.max(4, adapter.subgroupSize) : 64;
+  let groupQuads = group;
+  while (groupQuads / 2 >= quads) groupQuads /= 2;
+  const rowsAtOnce = group / groupQuads;
+  const quadBlocks = batches * Math.ceil(quads / groupQuads);
+  const rowBlocksWanted = Math.ceil(SOFTWARE_WORKGROUPS / quadBlocks);
+  const blockRows = isSoftware ? Math.max(rowsAtOnce, Math.ceil(rows / rowBlocksWanted)) : rowsAtOnce;
+  const workgroupCount = quadBlocks * Math.ceil(rows / blockRows);
+  return {
+    group,
+    params: { quads, group_quads: groupQuads, block_rows: blockRows },
+    workgroups: foldWorkgroups(workgroupCount, adapter),
+  };
+}

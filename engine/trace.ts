@@ -1,0 +1,99 @@
+// What a captured step does, written down without doing it: its ops in order, over storages that hold no numbers yet.
+import { type Shape, sizeOf } from './shape.ts';
+import { type Device, type Op, type OpSink, type Storage, storageOf, type Tensor } from './tensor.ts';
+
+/** The place of a result in a trace. It belongs to no device: a recording gives it a buffer, or fuses it away. */
+export class TracedStorage implements Storage {
+  owners = 0;
+  pins = 0;
+  version = 0;
+  readonly elementCount: number;
+
+  constructor(elementCount: number) {
+    this.elementCount = elementCount;
+  }
+}
+
+/** An op of a trace. Views are none: they share the storage of what they view. */
+export interface TracedOp {
+  readonly op: Op<unknown>;
+  readonly attrs: unknown;
+  readonly inputs: readonly Storage[];
+  readonly inputShapes: readonly Shape[];
+  readonly shape: Shape;
+  readonly output: TracedStorage;
+}
+
+/** An `assign` of a trace. */
+export interface TracedCopy {
+  readonly from: Storage;
+  readonly to: Storage;
+  readonly elementCount: number;
+}
+
+/** Takes note of the ops of one step; see `Recorder.trace`. */
+export class Trace implements OpSink {
+  /** Tells this trace from others of its device. */
+  readonly id: number;
+  readonly entries: (TracedOp | TracedCopy)[] = [];
+  /** What the step reads or overwrites but did not make: parameters, inputs, constants. The trace owns it too. */
+  readonly externals = new Set<Storage>();
+
+  constructor(id: number) {
+    this.id = id;
+  }
+
+  run(op: Op<unknown>, inputs: readonly Tensor[], attrs: unknown, shape: Shape): Storage {
+    const storages = inputs.map((t) => this.#note(op.name, t));
+    if (op.isView) return storages[0];
+    const output = new TracedStorage(sizeOf(shape));
+    const inputShapes = inputs.map((t) => t.shape);
+    this.entries.push({ op, attrs, inputs: storages, inputShapes, shape, output });
+    return output;
+  }
+
+  copy(source: Tensor, target: Tensor): void {
+    const [from, to] = [this.#note('assign', source), this.#note('assign', target)];
+    // One storage under two tensors, as after a reshape: there is nothing to do.
+    if (from !== to) this.entries.push({ from, to, elementCount: sizeOf(target.shape) });
+  }
+
+  #note(where: string, t: Tensor): Storage {
+    const storage = storageOf(where, t);
+    if (storage instanceof TracedStorage || this.externals.has(storage)) return storage;
+    this.externals.add(storage);
+    // At once: a literal of the step has no other owner when the step is over.
+    storage.owners++;
+    storage.pins++;
+    return storage;
+  }
+
+  /** Gives up what the step took from outside. */
+  release(device: Device): void {
+    for (const storage of this.externals) {
+      storage.pins--;
+      storage.owners--;
+      if (storage.owners === 0) device.release(storage);
+    }
+    this.externals.clear();
+  }
+}
+
+/** A step made ready to run again and again. */
+export interface Recording {
+  /** Whether somebody else gave up a tensor that the step took from outside: the step means another one by now. */
+  isStale(): boolean;
+  /** Compiles the kernels in parallel; without it the first `replay` compiles them one after another. */
+  prepare(): Promise<void>;
+  /** Encodes the step once more. Its outputs are copied to these storages, in their order. */
+  replay(): Storage[];
+  dispose(): void;
+}
+
+/** A device that can do more with a traced step than run it anew. */
+export interface RecordingDevice extends Device {
+  compile(trace: Trace, outputs: readonly Tensor[]): Recording;
+}
+
+/** Whether a device records steps. The CPU reference does not: there is nothing to gain. */
+export const isRecordingDevice = (device: Device): device is RecordingDevice => 'compile' in device;

@@ -1,0 +1,179 @@
+// Every way to multiply matrices, whatever the adapter would choose, against the reference on shapes drawn at random.
+import * as fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { tensor } from '../engine/create.ts';
+import type { AdapterProfile } from '../engine/dispatch.ts';
+import type { GpuDevice } from '../engine/gpu-device.ts';
+import { openDevice } from '../engine/node-device.ts';
+import {
+  type ConvOptions,
+  conv2dInputGradOp,
+  conv2dOp,
+  conv2dWeightGradOp,
+  convAttrs,
+} from '../engine/ops/conv.ts';
+import { planConv2d } from '../engine/ops/gemm-conv.ts';
+import { matmul, matmulOp } from '../engine/ops/matmul.ts';
+import { formatShape, type Shape } from '../engine/shape.ts';
+import { BOUND, errorOnGpu, gemmAdapters, plannedFor } from './kernel-check.ts';
+
+let gpu: GpuDevice;
+beforeAll(async () => {
+  gpu = await openDevice();
+});
+afterAll(() => gpu?.close());
+
+const size = (max: number) => fc.integer({ min: 1, max });
+/** Half of them multiples of 4: those take the ways without packing. */
+const mixed = (max: number) =>
+  fc.oneof(
+    size(max),
+    size(Math.floor(max / 4)).map((n) => 4 * n),
+  );
+
+interface Matrices {
+  readonly batch: number;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+  readonly tA: boolean;
+  readonly tB: boolean;
+}
+
+const matrices: fc.Arbitrary<Matrices> = fc.record({
+  batch: size(3),
+  M: mixed(150),
+  N: mixed(150),
+  K: mixed(150),
+  tA: fc.boolean(),
+  tB: fc.boolean(),
+});
+
+/** x, w and the options of a convolution. */
+type Convolution = readonly [x: Shape, w: Shape, options: ConvOptions];
+
+const convolutions: fc.Arbitrary<Convolution> = fc
+  .record({
+    N: size(3),
+    groups: size(3),
+    inPerGroup: size(5),
+    outPerGroup: size(6),
+    kernel: fc.tuple(size(4), size(4)),
+    stride: fc.tuple(size(3), size(3)),
+    dilation: fc.tuple(size(2), size(2)),
+    padding: fc.tuple(fc.integer({ min: 0, max: 5 }), fc.integer({ min: 0, max: 2 })),
+    extra: fc.tuple(size(9), size(9)),
+  })
+  .map(({ N, groups, inPerGroup, outPerGroup, kernel, extra, ...options }) => {
+    const reach = [0, 1].map((axis) => options.dilation[axis] * (kernel[axis] - 1) + 1);
+    return [
+      [N, inPerGroup * groups, reach[0] + extra[0], reach[1] + extra[1]],
+      [outPerGroup * groups, inPerGroup, ...kernel],
+      { ...options, groups },
+    ];
+  });
+
+/** Shapes that a chance draw would miss, each with what it is there for. */
+const chosen: Record<string, Convolution> = {
+  'filters 1x1 on whole vec4s': [[3, 6, 12, 12], [10, 6, 1, 1], {}],
+  'filters 1x1 on few pixels': [[5, 6, 7, 7], [10, 6, 1, 1], {}],
+  'filters 1x1 with a stride': [[2, 6, 9, 8], [5, 6, 1, 1], { stride: 2 }],
+  'one channel per group': [[2, 6, 12, 10], [6, 1, 3, 3], { padding: 1, groups: 6 }],
+  'one channel per group with a stride': [
+    [2, 6, 11, 10],
+    [12, 1, 3, 3],
+    { padding: 1, groups: 6, stride: 2 },
+  ],
+  'a sum that is split': [[9, 3, 20, 19], [5, 3, 3, 3], { padding: 1 }],
+  'a sum that is split, in whole vec4s': [[9, 4, 20, 20], [8, 4, 3, 3], { padding: 1 }],
+  'several blocks of terms': [[1, 20, 6, 6], [70, 20, 3, 3], { padding: 1 }],
+  'padding wider than the kernel': [[2, 3, 5, 4], [4, 3, 2, 2], { padding: 4 }],
+};
+
+describe.each(Object.keys(gemmAdapters))('products planned for %s', (name) => {
+  test('matmul', { timeout: 60_000 }, async () => {
+    const op = plannedFor(matmulOp, name);
+    const check = async ({ batch, M, N, K, tA, tB }: Matrices) => {
+      const a = [batch, ...(tA ? [K, M] : [M, K])];
+      const b = [batch, ...(tB ? [N, K] : [K, N])];
+      const error = await errorOnGpu(gpu, op, [a, b], { transposeA: tA, transposeB: tB });
+      expect(error, `${formatShape(a)} ${formatShape(b)}`).toBeLessThan(BOUND);
+    };
+    await fc.assert(fc.asyncProperty(matrices, check), { numRuns: 20, seed: 1 });
+    await check({ batch: 1, M: 3, N: 5, K: 2100, tA: false, tB: true });
+    await check({ batch: 1, M: 33, N: 8, K: 1028, tA: true, tB: false });
+    await check({ batch: 2, M: 257, N: 132, K: 12, tA: false, tB: false });
+  });
+
+  const checkTriple = async ([x, w, options]: Convolution): Promise<void> => {
+    const attrs = convAttrs(options);
+    const y = conv2dOp.shape([x, w], attrs);
+    const where = `${formatShape(x)} ${formatShape(w)} ${JSON.stringify(attrs)}`;
+    const forward = errorOnGpu(gpu, plannedFor(conv2dOp, name), [x, w], attrs);
+    expect(await forward, `forward ${where}`).toBeLessThan(BOUND);
+    const input = plannedFor(conv2dInputGradOp, name);
+    const dx = errorOnGpu(gpu, input, [y, w], { ...attrs, size: [x[2], x[3]] });
+    expect(await dx, `input gradient ${where}`).toBeLessThan(BOUND);
+    const weight = plannedFor(conv2dWeightGradOp, name);
+    const dw = errorOnGpu(gpu, weight, [x, y], { ...attrs, size: [w[2], w[3]] });
+    expect(await dw, `weight gradient ${where}`).toBeLessThan(BOUND);
+  };
+
+  test('conv2d and both gradients', { timeout: 120_000 }, async () => {
+    await fc.assert(fc.asyncProperty(convolutions, checkTriple), { numRuns: 15, seed: 2 });
+  });
+
+  test.each(Object.entries(chosen))(
+    'conv2d and both gradients: %s',
+    { timeout: 60_000 },
+    async (_, problem) => {
+      await checkTriple(problem);
+    },
+  );
+});
+
+test('a NaN in one row of a product leaves the other rows alone', async () => {
+  // Rows whose length is no multiple of the block end inside a load that reaches into the next row.
+  const K = 36;
+  const a = Array.from({ length: 3 * K }, (_, i) => (i >= K && i < 2 * K ? Number.NaN : 1));
+  const inputs = [tensor(gpu, a, [3, K]), tensor(gpu, new Array(K * 8).fill(1), [K, 8])];
+  const [values] = await gpu.read([matmul(inputs[0], inputs[1])]);
+  expect([...values].map((value) => (Number.isNaN(value) ? 'NaN' : value))).toEqual([
+    ...new Array(8).fill(K),
+    ...new Array(8).fill('NaN'),
+    ...new Array(8).fill(K),
+  ]);
+});
+
+test('the three directions of a convolution share their programs with other shapes', () => {
+  const adapter: AdapterProfile = { ...gpu.profile, family: 'software', subgroupSize: 8 };
+  const programs = new Set<string>();
+  for (const [C, O, H] of [
+    [3, 32, 32],
+    [32, 32, 32],
+    [32, 64, 16],
+    [64, 64, 15],
+  ]) {
+    const same = [1, 1] as const;
+    const geometry = {
+      N: 32,
+      C,
+      O,
+      H,
+      W: H,
+      OH: H,
+      OW: H,
+      kernel: [3, 3],
+      stride: same,
+      padding: same,
+    } as const;
+    for (const direction of ['forward', 'input', 'weight'] as const) {
+      const plan = planConv2d(direction, { ...geometry, dilation: same, groups: 1 }, adapter);
+      for (const step of plan.steps) {
+        if ('shader' in step) programs.add(`${step.shader} ${step.operandsShader} ${step.prelude}`);
+      }
+    }
+  }
+  // gemm_panel with blocks of 32 and of 64 on pixels, of 64 on weights; packing, finishing, and gathering taps.
+  expect(programs.size).toBe(6);
+});

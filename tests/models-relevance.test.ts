@@ -1,0 +1,84 @@
+// Relevance on whole networks: nothing is lost without a name, and LRP as rules is LRP-Flex as gradients.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { CpuDevice } from '../engine/cpu-device.ts';
+import { readAll, tensor } from '../engine/create.ts';
+import { openDevice } from '../engine/node-device.ts';
+import { mul } from '../engine/ops/arithmetic.ts';
+import { randomStream } from '../engine/random-bits.ts';
+import type { Device } from '../engine/tensor.ts';
+import { epsilonComposite, isnetComposite, type LayerContext } from '../lrp/composite.ts';
+import { targetRows, targetSeed } from '../lrp/explain.ts';
+import { flexRelevance } from '../lrp/flex.ts';
+import { leakCauses, leakReport } from '../lrp/leak.ts';
+import { relevance } from '../lrp/relevance.ts';
+import { epsilon } from '../lrp/rules.ts';
+import { createModel } from '../nn/models/index.ts';
+import { relativeError } from './golden-flex.ts';
+import { fillByName, goldenUniform } from './golden-random.ts';
+import { isThorough } from './thorough.ts';
+
+let gpu: Device;
+beforeAll(async () => {
+  gpu = await openDevice();
+});
+afterAll(() => gpu?.close());
+
+/** A network with parameters that are neither 0 nor 1, and an image [1, 3, 32, 32]. */
+function filled(device: Device, name: string) {
+  const init = { device, random: randomStream(0, 'relevance'), isBlank: true };
+  const model = createModel(name, init, { classes: 3, dropout: 0 }).eval();
+  fillByName(model, { seed: 11, gain: 0.8 });
+  const input = tensor(device, goldenUniform(0, 1, 'input', 11, 3 * 32 * 32), [1, 3, 32, 32]);
+  return { model, input };
+}
+
+const total = (values: ArrayLike<number>): number => Array.from(values).reduce((sum, v) => sum + v, 0);
+
+describe('the logit is the relevance of the image and the leaks that the report names', () => {
+  const networks = ['resnet18', 'densenet121'];
+
+  async function expectAudited(device: Device, name: string, bound: number): Promise<void> {
+    const { model, input } = filled(device, name);
+    const output = model.forward(input);
+    const composite = isnetComposite({ bias: 'keep', statisticsGradient: 'keep' });
+    const seed = targetSeed(output, 0, composite);
+    const options = { output, seed, input, composite, model };
+    const [[logit], R] = await readAll([output, relevance(options)]);
+    const { rows } = await leakReport(options);
+    // Sums in f32 are as good as the numbers in them are small: positive and negative leaks cancel.
+    const scale = Math.max(Math.abs(logit), ...rows.map(({ atOutput }) => Math.abs(atOutput[0])));
+    const lost = rows.flatMap(({ leaks }) => leakCauses.map((cause) => leaks[cause][0]));
+    expect(Math.abs(total(R) + total(lost) - logit) / scale).toBeLessThan(bound);
+    for (const { name: layer, kind, unexplained } of rows) {
+      expect(Math.abs(unexplained[0]) / scale, `${layer} ${kind}`).toBeLessThan(bound);
+    }
+    // Named leaks are no excuse for losing everything.
+    expect(Math.abs(total(R))).toBeGreaterThan(0.01 * Math.abs(logit));
+  }
+
+  test.each(networks)('%s in f32', (name) => expectAudited(gpu, name, 2e-5), 60_000);
+  test.runIf(isThorough).each(networks)(
+    '%s in f64',
+    (name) => expectAudited(new CpuDevice(), name, 1e-9),
+    300_000,
+  );
+});
+
+// The spec of both: LRP-Flex has its stabiliser at ReLUs and nowhere else. DenseNet has no sums, whose stabilisers differ.
+test('DenseNet121: rules with a stabiliser before ReLUs alone give the maps of LRP-Flex', {
+  timeout: 60_000,
+}, async () => {
+  const { model, input } = filled(gpu, 'densenet121');
+  const logits = model.forward(input);
+  const eps = 1e-2;
+  const none = 1e-9;
+  const isBeforeRelu = ({ name }: LayerContext) => !/(conv2|transition\d\.conv|classifier)$/.test(name);
+  const ruleFor = (layer: LayerContext) => epsilon(isBeforeRelu(layer) ? eps : none);
+  const rules = { ...epsilonComposite({ eps: none, bias: 'keep', statisticsGradient: 'keep' }), ruleFor };
+  const rows = targetRows(logits, 0);
+  const asRules = relevance({ output: logits, seed: mul(rows, logits), input, composite: rules, model });
+  const flex = { ...epsilonComposite({ eps }), ruleFor: () => null };
+  const asGradients = flexRelevance({ output: logits, seed: rows, input, composite: flex, model });
+  const [R, G] = await readAll([asRules, asGradients]);
+  expect(relativeError(R, G)).toBeLessThan(2e-5);
+});
