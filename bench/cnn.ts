@@ -42,17 +42,21 @@ export function uploadCnnBatch(device: Device, count: number): CnnBatch {
 }
 
 /**
- * Loss [1] and gradients of a step: cross-entropy, with `hasPenalty` plus mean_n |d l_n / d x_n|^2 for the losses l_n of
- * the images x_n (Gulrajani et al. 2017, one-sided towards 0; the gradient of a gradient).
+ * Loss of a batch, recorded: cross-entropy, with `hasPenalty` plus mean_n |d l_n / d x_n|^2 for the losses l_n of the images
+ * x_n, as gradient penalties have it; its slope is the gradient of a gradient. Returns [].
  */
-export function cnnGradients(model: SmallCnn, { images, targets }: CnnBatch, hasPenalty: boolean) {
+export function cnnLoss(model: SmallCnn, { images, targets }: CnnBatch, hasPenalty: boolean): Tensor {
   const N = images.shape[0];
-  let total = crossEntropy(model.forward(images), targets);
-  if (hasPenalty) {
-    // The loss is a mean: a seed of N gives each image the gradient of its own loss.
-    const [g] = adjoint(total, [images], constant(images.device, N));
-    total = add(total, div(sum(square(g)), N));
-  }
+  const loss = crossEntropy(model.forward(images), targets);
+  if (!hasPenalty) return loss;
+  // The loss is a mean: a seed of N gives each image the gradient of its own loss.
+  const [g] = adjoint(loss, [images], constant(images.device, N));
+  return add(loss, div(sum(square(g)), N));
+}
+
+/** Loss [1] and gradients of a step. */
+export function cnnGradients(model: SmallCnn, batch: CnnBatch, hasPenalty: boolean) {
+  const total = cnnLoss(model, batch, hasPenalty);
   const loss = reshape(total, [1]);
   return { loss, gradients: backward(total, model.parameters(), { retain: [loss] }) };
 }

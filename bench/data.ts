@@ -29,10 +29,10 @@ export const cnnParameters = (): Float32Array[] =>
     return [uniformNumbers(sizeOf(weight), 100 + i, scale), new Float32Array(sizeOf(bias))];
   });
 
-// The images repeat after these: so a batch of 32 has the losses of one of 4, which the reference can afford.
-const DISTINCT_COUNT = 4;
+/** The images repeat after so many: a batch of 32 has the losses of one of 2, which the reference can afford. */
+export const DISTINCT_COUNT = 2;
 
-/** Images [count, C, H, W] and labels of the `cnn`. `count` should be a multiple of 4: see `cnnReference` of the peers. */
+/** Images [count, C, H, W] and labels of the `cnn`. `count` should be a multiple of DISTINCT_COUNT. */
 export function cnnBatch(count: number): { images: Float32Array; labels: number[] } {
   const pixels = cnn.C * cnn.size ** 2;
   const distinct = uniformNumbers(DISTINCT_COUNT * pixels, 200);

@@ -11,6 +11,7 @@ import type { Variant } from '../isnet/seeds.ts';
 import { Adam, clipByGlobalNorm, globalNorm, SGD } from '../nn/optim.ts';
 import type { BenchCase, Workload } from './case.ts';
 import { cnnGradients, newCnn, uploadCnnBatch } from './cnn.ts';
+import { DISTINCT_COUNT } from './data.ts';
 import { cnn } from './shapes.ts';
 import { BATCH_SIZE, CHECKED_SIZE, LABEL, newModel, randomImages, STEP_TOLERANCE } from './small-net.ts';
 
@@ -51,7 +52,7 @@ function prepareTraining(device: Device, isCheck: boolean, variant: Variant | nu
     result: () => lossAndNorm(gradientsOf()),
     close() {
       model.dispose();
-      for (const t of optimizer.state().values()) release(t);
+      optimizer.dispose();
     },
   };
 }
@@ -59,12 +60,9 @@ function prepareTraining(device: Device, isCheck: boolean, variant: Variant | nu
 const lossAndNorm = ({ loss, gradients }: { loss: Tensor; gradients: Tensor[] }): Tensor =>
   withoutRecording(loss.device, () => concat([loss, reshape(globalNorm(gradients), [1])], 0));
 
-// Of four, which the reference can do in a second.
-const CHECKED_CNN_SIZE = 4;
-
 function prepareCnn(device: Device, isCheck: boolean, hasPenalty: boolean): Workload {
   const model = newCnn(device);
-  const batch = uploadCnnBatch(device, isCheck ? CHECKED_CNN_SIZE : cnn.N);
+  const batch = uploadCnnBatch(device, isCheck ? DISTINCT_COUNT : cnn.N);
   const optimizer = new SGD(model.namedParameters());
   return {
     call() {
@@ -73,6 +71,7 @@ function prepareCnn(device: Device, isCheck: boolean, hasPenalty: boolean): Work
     },
     result: () => lossAndNorm(cnnGradients(model, batch, hasPenalty)),
     close() {
+      optimizer.dispose();
       model.dispose();
       release(batch.images);
       release(batch.targets);

@@ -2,6 +2,19 @@
 import type { ShaderName } from '../shaders/catalogue.ts';
 import type { Shape } from './shape.ts';
 
+/** The kernels for products of matrices, see gemm-variants.ts. */
+export type GemmVariant = 'plain' | 'tiled' | 'wide' | 'panel';
+
+/** What the choice of a kernel for a product of matrices depends on. */
+export interface ProductFacts {
+  /** How the right-hand matrix is read: as a matrix, or out of the images of a convolution. */
+  readonly operandsShader: ShaderName;
+  readonly batches: number;
+  readonly rows: number;
+  readonly columns: number;
+  readonly terms: number;
+}
+
 /** What a kernel may know about the adapter when it picks a variant. */
 export interface AdapterProfile {
   /** `software` = a CPU rasteriser (SwiftShader, lavapipe): no barriers there, and subgroups are SIMD lanes. */
@@ -12,8 +25,8 @@ export interface AdapterProfile {
   /** Bytes of workgroup memory. */
   readonly maxWorkgroupStorageSize: number;
   readonly maxInvocationsPerWorkgroup: number;
-  /** Overrides the choice of the kernel for products of matrices, for tests and measurements. */
-  readonly gemm?: 'plain' | 'tiled' | 'wide' | 'panel';
+  /** Overrides the choice of the kernel for a product of matrices: what was measured here, or what a test wants. */
+  readonly chooseGemm?: (product: ProductFacts) => GemmVariant | undefined;
   /** Buffers that one kernel can bind, the uniform not counted. */
   readonly maxStorageBuffers: number;
 }

@@ -2,19 +2,33 @@
 import { readFile } from 'node:fs/promises';
 import { loadShaders } from '../shaders/catalogue.ts';
 import { adapterProfile, requestDevice } from './adapter-profile.ts';
+import type { AdapterProfile } from './dispatch.ts';
+import { tunedProfile } from './gemm-tuning.ts';
 import { GpuDevice } from './gpu-device.ts';
 import { requestNodeAdapter } from './node-adapter.ts';
+import { loadTuning } from './tuning-file.ts';
+
+/** How `openDevice` opens. */
+export interface OpenDeviceOptions {
+  /** Told what the user should know of the adapter. */
+  readonly log?: (line: string) => void;
+  /** What kernels shall believe of the adapter instead of the truth, for measurements. */
+  readonly profile?: Partial<AdapterProfile>;
+}
 
 /**
- * The best device of this machine: a GPU where there is one, else a software adapter, with a warning through `log`.
+ * The best device of this machine: a GPU where there is one, else a software adapter, with a warning through `log`. It
+ * chooses its kernels as `isnet doctor --tune` has found, where that was run.
  * Rejects with DeviceError, saying what to install, when there is neither.
  */
-export async function openDevice({ log }: { log?: (line: string) => void } = {}): Promise<GpuDevice> {
+export async function openDevice({ log, profile: overrides }: OpenDeviceOptions = {}): Promise<GpuDevice> {
   // The whole object stays referenced through onClose: Dawn crashes when its instance is collected.
   const found = await requestNodeAdapter();
   const { adapter, description, warning } = found;
   if (warning) log?.(warning);
-  const profile = adapterProfile(adapter);
+  const truth = adapterProfile(adapter);
+  const tuning = await loadTuning(description);
+  const profile = { ...(tuning ? tunedProfile(truth, tuning) : truth), ...overrides };
   const device = await requestDevice(adapter);
   const texts = await loadShaders((url) => readFile(url, 'utf8'));
   return new GpuDevice({ device, profile, texts, description, onClose: () => found.release() });

@@ -1,8 +1,9 @@
-// From a dataset in host memory to a batch on the device.
+// From a batch on the host to one on the device.
 import { tensor } from '../engine/create.ts';
 import { DataError, UsageError } from '../engine/errors.ts';
 import type { Device } from '../engine/tensor.ts';
 import type { Dataset } from './data/dataset.ts';
+import { type BatchSource, type HostBatch, packBatch } from './data/source.ts';
 import type { Batch } from './objective.ts';
 
 /**
@@ -10,24 +11,21 @@ import type { Batch } from './objective.ts';
  * number that is no image, DataError for a label that is no class.
  */
 export function uploadBatch(device: Device, dataset: Dataset, indices: ArrayLike<number>): Batch {
-  const { channels, height, width, classNames } = dataset;
-  const N = indices.length;
-  const pixels = height * width;
-  const images = new Float32Array(N * channels * pixels);
-  const masks = new Float32Array(N * pixels);
-  const targets = new Float32Array(N * classNames.length);
-  for (let n = 0; n < N; n++) {
-    const i = indices[n];
-    checkSample(dataset, i);
-    const from = i * channels * pixels;
-    images.set(dataset.images.subarray(from, from + channels * pixels), n * channels * pixels);
-    masks.set(dataset.masks.subarray(i * pixels, (i + 1) * pixels), n * pixels);
-    targets[n * classNames.length + dataset.labels[i]] = 1;
-  }
+  for (let n = 0; n < indices.length; n++) checkSample(dataset, indices[n]);
+  return uploadHostBatch(device, { ...dataset, maskCount: 1 }, packBatch(dataset, indices));
+}
+
+/** Uploads a batch of a source. Call it inside a scope. */
+export function uploadHostBatch(
+  device: Device,
+  source: Pick<BatchSource, 'channels' | 'height' | 'width' | 'classNames' | 'maskCount'>,
+  { count, images, masks, targets }: HostBatch,
+): Batch {
+  const { channels, height, width, classNames, maskCount } = source;
   return {
-    images: tensor(device, images, [N, channels, height, width]),
-    masks: tensor(device, masks, [N, 1, height, width]),
-    targets: tensor(device, targets, [N, classNames.length]),
+    images: tensor(device, images, [count, channels, height, width]),
+    masks: tensor(device, masks, [count, maskCount, height, width]),
+    targets: tensor(device, targets, [count, classNames.length]),
   };
 }
 

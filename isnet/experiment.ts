@@ -1,4 +1,5 @@
 // A whole run (Node only): data, ordinary classifier, ISNet, evaluation, picture. What `isnet train` does.
+import { UsageError } from '../engine/errors.ts';
 import { writeFileAtomically } from '../engine/files.ts';
 import type { Device } from '../engine/tensor.ts';
 import { mosaic } from '../lrp/picture.ts';
@@ -6,7 +7,7 @@ import { writePng } from '../lrp/png.ts';
 import type { Module } from '../nn/module.ts';
 import { loadState, type SavedState } from './checkpoint.ts';
 import { compareModels, describeRow, type NamedModel } from './comparison-picture.ts';
-import { type DataConfig, parseRunConfig, type RunConfig } from './config.ts';
+import { type DataConfig, type MarkerDataConfig, parseRunConfig, type RunConfig } from './config.ts';
 import { subset } from './data/dataset.ts';
 import { type MarkerBiasBenchmark, markerBiasBenchmark } from './data/marker-bias-benchmark.ts';
 import { loadMnist } from './data/mnist.ts';
@@ -34,9 +35,19 @@ export async function readRunConfig(folder: RunFolder): Promise<RunConfig> {
   return parseRunConfig(await readJson(folder.config), folder.config);
 }
 
-/** The five data sets of a configuration. Throws DataError if files are missing or damaged. */
-export function loadData({ folder, dataset: _, ...options }: DataConfig, seed: number): MarkerBiasBenchmark {
+/**
+ * The five data sets of a configuration. Throws DataError if files are missing or damaged, UsageError for images of one's
+ * own, which are no such benchmark.
+ */
+export function loadData(config: DataConfig, seed: number): MarkerBiasBenchmark {
+  const { folder, dataset: _, ...options } = markerConfig(config);
   return markerBiasBenchmark({ ...loadMnist(folder === null ? {} : { folder }), ...options, seed });
+}
+
+/** The settings of MNIST with a marker. Throws UsageError for those of other data. */
+export function markerConfig(config: DataConfig): MarkerDataConfig {
+  if (config.dataset === 'mnist-marker') return config;
+  throw new UsageError(`data: '${config.source}' cannot be trained on yet; use dataset mnist-marker`);
 }
 
 /**
@@ -58,7 +69,7 @@ export async function runExperiment(config: RunConfig, options: ExperimentOption
     await writeJson(folder.config, config);
   }
   await recordEnvironment(device, folder);
-  const { trainCount, validationCount, testCount, dataset, background } = config.data;
+  const { trainCount, validationCount, testCount, dataset, background } = markerConfig(config.data);
   log?.(
     `data: ${dataset} on ${background}, ${trainCount} training, ${validationCount} validation and ${testCount} test images`,
   );

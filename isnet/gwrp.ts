@@ -13,8 +13,8 @@ const weightSum = (d: number, count: number): number => (1 - d ** count) / (1 - 
 const LOST_SHARE = 2 ** -24;
 
 /**
- * How many of n ranks count: the others have together less than 2^-24 of all weight. For d = 0.9 these are 158, however
- * large the image; for d near 1 all n.   (d^k - d^n) / (1 - d^n) < 2^-24
+ * How many of n ranks count: the others have together at most 2^-24 of all weight. For d = 0.9 these are 158, however
+ * large the image; for d near 1 all n.   (d^k - d^n) / (1 - d^n) <= 2^-24
  */
 export function countingRanks(d: number, n: number): number {
   const rest = d ** n;

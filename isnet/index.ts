@@ -2,8 +2,9 @@
 
 // engine: devices, tensors and their life
 export { openBrowserDevice } from '../engine/browser-device.ts';
+export { type CapturedStep, capture, type NamedTensors } from '../engine/capture.ts';
 export { CpuDevice } from '../engine/cpu-device.ts';
-export { assign, detach, full, read, readAll, readScalar, tensor } from '../engine/create.ts';
+export { assign, detach, full, literal, read, readAll, readScalar, tensor } from '../engine/create.ts';
 export {
   CheckpointError,
   DataError,
@@ -44,6 +45,7 @@ export {
 export { dropoutMask, normal, uniform } from '../engine/ops/random.ts';
 export { logSoftmax, softmax } from '../engine/ops/softmax.ts';
 export { argsort, rank, sort } from '../engine/ops/sort.ts';
+export { type DispatchSummary, type DispatchTime, summarize } from '../engine/profiler.ts';
 export { type RandomStream, randomStream } from '../engine/random-bits.ts';
 export { keep, scope, withoutRecording } from '../engine/scope.ts';
 export type { Shape } from '../engine/shape.ts';
@@ -128,7 +130,18 @@ export { formatWhy, type WhyReport, why } from '../lrp/why.ts';
 export { GELU, LeakyReLU, Sigmoid, SiLU, Tanh } from '../nn/activations.ts';
 export { MultiheadAttention } from '../nn/attention.ts';
 export { BatchNorm2d } from '../nn/batch-norm.ts';
-export { kaimingNormal, kaimingUniform } from '../nn/init.ts';
+export { ConvTranspose2d, type ConvTranspose2dOptions } from '../nn/conv-transpose.ts';
+export {
+  type Initial,
+  kaimingNormal,
+  kaimingNormalByOutputs,
+  kaimingUniform,
+  linearUniform,
+  normalOf,
+  uniformWithin,
+  xavierUniform,
+  zeros,
+} from '../nn/init.ts';
 export { GroupNorm, LayerNorm } from '../nn/layer-norm.ts';
 export {
   AdaptiveAvgPool2d,
@@ -142,7 +155,26 @@ export {
   ReLU,
 } from '../nn/layers.ts';
 export { bceWithLogits, crossEntropy } from '../nn/loss.ts';
+export { Classifier, headNames, type NetworkOptions } from '../nn/models/classifier.ts';
+export { DenseNet, type DenseNetOptions, densenetSizes } from '../nn/models/densenet.ts';
+export {
+  createModel,
+  isModelName,
+  type ModelEntry,
+  type ModelName,
+  type ModelOptions,
+  models,
+} from '../nn/models/index.ts';
+export { ResNet, type ResNetOptions, resnetSizes } from '../nn/models/resnet.ts';
 export { type ConvBlock, SmallCnn, type SmallCnnOptions } from '../nn/models/small-cnn.ts';
+export { UNet, type UNetOptions } from '../nn/models/unet.ts';
+export { Vgg, type VggOptions, vggSizes } from '../nn/models/vgg.ts';
+export {
+  VisionTransformer,
+  type ViTOptions,
+  type ViTSizes,
+  vitSizes,
+} from '../nn/models/vision-transformer.ts';
 export { type Init, Layer, Module, type Params, Sequential } from '../nn/module.ts';
 export {
   Adam,
@@ -162,8 +194,15 @@ export {
   type TensorToSave,
 } from '../nn/safetensors.ts';
 export { learningRateAt, type Schedule, type ScheduleOptions } from '../nn/schedule.ts';
-export { type LoadOptions, type LoadReport, loadStateDict, readTensors } from '../nn/state-dict.ts';
+export {
+  type LoadOptions,
+  type LoadReport,
+  loadStateDict,
+  readTensors,
+  stateLayout,
+} from '../nn/state-dict.ts';
 export { Upsample } from '../nn/upsample.ts';
+export { linear, WideLinear } from '../nn/wide-linear.ts';
 // isnet: training on relevance
 export { uploadBatch } from './batch.ts';
 export { type ComparisonRow, compareModels, type NamedModel } from './comparison-picture.ts';
@@ -181,7 +220,14 @@ export { accuracy, backgroundRelevance, type EvaluateOptions } from './evaluate.
 export { gwrp } from './gwrp.ts';
 export { type HeatmapLoss, type HeatmapLossOptions, heatmapLoss } from './heatmap-loss.ts';
 export type { LossReport, LossSums } from './loss-meter.ts';
-export { type Batch, classifierLosses, type IsnetOptions, isnetLosses, type Losses } from './objective.ts';
+export {
+  type Batch,
+  classifierLosses,
+  type IsnetOptions,
+  isnetLosses,
+  type Losses,
+  type StepNumbers,
+} from './objective.ts';
 export { completeConfig, quickstartConfig } from './quickstart-config.ts';
 export { naturalRange, type RelevanceRange, rangeOf } from './range.ts';
 export { evaluateModel, type Metrics, type ModelMetrics, metricsTable } from './report.ts';

@@ -1,6 +1,12 @@
 // The one place where default settings live: what `npm start` runs, and what every setting is that a user leaves out.
 import { UsageError } from '../engine/errors.ts';
-import { type PartialRunConfig, parseRunConfig, type RunConfig } from './config.ts';
+import {
+  type ImageDataConfig,
+  type MarkerDataConfig,
+  type PartialRunConfig,
+  parseRunConfig,
+  type RunConfig,
+} from './config.ts';
 
 const training = {
   optimizer: 'adam',
@@ -15,7 +21,7 @@ const training = {
  * An ordinary classifier and an ISNet on 8,000 marked digits: minutes on two cores without a GPU. Found on MNIST with a
  * marker: many small batches matter more than many images, and P below 0.7 leaves a gap between biased and deceiving.
  */
-export const quickstartConfig: RunConfig = {
+export const quickstartConfig: RunConfig & { readonly data: MarkerDataConfig } = {
   name: 'quickstart',
   seed: 0,
   method: 'both',
@@ -59,12 +65,29 @@ export const quickstartConfig: RunConfig = {
   },
 };
 
+/** Settings of images of one's own; only where they lie has to be said. Nothing is varied unless asked for. */
+export const imageDefaults: Omit<ImageDataConfig, 'source'> = {
+  dataset: 'images',
+  height: 128,
+  width: 128,
+  channels: 1,
+  resize: 'stretch',
+  cropMargin: 0,
+  emptyMasks: 'error',
+  augment: { flip: false, rotate: 0, brightness: 0, contrast: 0 },
+  workers: null,
+  prefetch: 4,
+  cacheMegabytes: 1024,
+};
+
 /**
  * The settings given, in order of rising weight, over those of `quickstartConfig`. A section is completed setting by
- * setting; a list or `P` or `range` is replaced as a whole. Throws UsageError as `parseRunConfig` does.
+ * setting; a list or `P` or `range` is replaced as a whole, and images of one's own start from `imageDefaults`. Throws UsageError as `parseRunConfig` does.
  */
 export function completeConfig(given: readonly PartialRunConfig[], where = 'config'): RunConfig {
-  const merged: Record<string, unknown> = { ...quickstartConfig };
+  const isOfImages = given.some((settings) => settings?.data?.dataset === 'images');
+  const data = isOfImages ? imageDefaults : quickstartConfig.data;
+  const merged: Record<string, unknown> = { ...quickstartConfig, data };
   for (const settings of given) {
     if (!isSection(settings)) {
       throw new UsageError(`${where}: the settings are no object; use { "seed": 1, "isnet": { "P": 0.5 } }`);

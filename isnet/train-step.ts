@@ -1,6 +1,6 @@
 // What a step of training is to the device: one captured function of the batch and of the few numbers that change.
 import { type CapturedStep, capture } from '../engine/capture.ts';
-import { tensor } from '../engine/create.ts';
+import { full, tensor } from '../engine/create.ts';
 import { backward } from '../engine/grad.ts';
 import { reshape } from '../engine/ops/broadcast.ts';
 import { concat } from '../engine/ops/layout.ts';
@@ -92,6 +92,20 @@ export class TrainStep {
       optimizer.apply(gradients, inputs.scalars, { clipNorm: options.clipNorm });
       return { losses };
     });
+  }
+
+  /** Records the step for a batch of this size without taking it, and compiles its kernels side by side. */
+  async prepare(dataset: Dataset, indices: ArrayLike<number>): Promise<void> {
+    const device = this.#device;
+    const { stepCount } = this.#optimizer;
+    const { length } = this.#optimizer.nextScalars(0);
+    this.#optimizer.stepCount = stepCount;
+    let prepared: Promise<void> | undefined;
+    scope(device, () => {
+      const inputs = uploadInputs(device, dataset, indices, { P: 0, counter: 0 }, this.#options.seed);
+      prepared = this.#run.prepare({ ...inputs, scalars: full(device, [length], 0) });
+    });
+    await prepared;
   }
 
   /**

@@ -200,6 +200,7 @@ async function trainEpochs(job: TrainJob, steps: TrainStep): Promise<TrainOutcom
       job.onStep?.({ ...meter.report(), epoch, step, stepCount, imagesPerSecond });
     };
     const order = [...batches(job.train, { batchSize, seed, epoch })].slice(batch);
+    if (order.length > 0) await steps.prepare(job.train, order[0]);
     for (const indices of order) {
       pending.push({
         losses: trainStep(job, steps, indices, step, epoch, stepCount),

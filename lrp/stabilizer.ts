@@ -1,6 +1,6 @@
 // What keeps a denominator away from 0. In every form sign(0) = +1, as in zennit and in ISNet.
 import { detach } from '../engine/create.ts';
-import { add, div, mean, mul, sqrt, square, sub } from '../engine/ops/arithmetic.ts';
+import { add, div, meanSquare, mul, sqrt, sub } from '../engine/ops/arithmetic.ts';
 import { abs, maximum, notNegative, stabilize, stabilizedDivide } from '../engine/ops/pointwise.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { perMap } from './maps.ts';
@@ -25,7 +25,7 @@ export function stabilized(z: Tensor, stabilizer: Stabilizer): Tensor {
   if (stabilizer.kind === 'shift') return stabilize(z, eps);
   if (stabilizer.kind === 'clip') return mul(signOf(z), maximum(abs(z), eps));
   const axes = z.shape.map((_, axis) => axis).slice(1);
-  const norm = sqrt(mean(square(z), axes, { keepDims: true }));
+  const norm = sqrt(meanSquare(z, axes, { keepDims: true }));
   const scale = mul(stabilizer.normGradient ? norm : detach(norm), eps);
   return add(z, mul(signOf(z), scale));
 }

@@ -1,8 +1,10 @@
 // Batch normalisation (Ioffe and Szegedy 2015), split into its statistics and the affine map that they define.
 import { assign } from '../engine/create.ts';
 import { ShapeError } from '../engine/errors.ts';
-import { add, div, mean, mul, sqrt, square, sub } from '../engine/ops/arithmetic.ts';
+import { add, div, mul, sqrt, sub } from '../engine/ops/arithmetic.ts';
 import { reshape } from '../engine/ops/broadcast.ts';
+import { slice } from '../engine/ops/layout.ts';
+import { channelMoments } from '../engine/ops/moments.ts';
 import { scope, withoutRecording } from '../engine/scope.ts';
 import { formatShape, sizeOf } from '../engine/shape.ts';
 import type { Tensor } from '../engine/tensor.ts';
@@ -47,8 +49,9 @@ export class BatchNorm2d extends Layer {
     }
     const { weight, bias } = this;
     if (!this.isTraining) return { weight, bias, mean: this.runningMean, variance: this.runningVar };
-    const batchMean = mean(x, [0, 2, 3]);
-    const variance = mean(square(sub(x, perChannel(batchMean))), [0, 2, 3]);
+    const moments = channelMoments(x);
+    const row = (i: number) => reshape(slice(moments, [i, 0], [1, weight.shape[0]]), weight.shape);
+    const [batchMean, variance] = [row(0), row(1)];
     this.#updateRunning(batchMean, variance, sizeOf(x.shape) / x.shape[1]);
     return { weight, bias, mean: batchMean, variance };
   }

@@ -1,6 +1,6 @@
 // Normalisation of each sample by its own mean and deviation: LayerNorm and GroupNorm. Names and defaults are PyTorch's.
 import { ShapeError, UsageError } from '../engine/errors.ts';
-import { add, div, mean, mul, sqrt, square, sub } from '../engine/ops/arithmetic.ts';
+import { add, div, mean, meanSquare, mul, sqrt, sub } from '../engine/ops/arithmetic.ts';
 import { expand, reshape } from '../engine/ops/broadcast.ts';
 import { formatShape, isSameShape, type Shape } from '../engine/shape.ts';
 import type { Tensor } from '../engine/tensor.ts';
@@ -59,7 +59,7 @@ export class LayerNorm extends SampleNorm {
   }
 
   deviation(centered: Tensor): Tensor {
-    return sqrt(add(mean(square(centered), this.#axes, { keepDims: true }), this.eps));
+    return sqrt(add(meanSquare(centered, this.#axes, { keepDims: true }), this.eps));
   }
 
   affine(x: Tensor, { weight, bias }: Params): Tensor {
@@ -88,11 +88,11 @@ export class GroupNorm extends SampleNorm {
     this.bias = filled(init, [channels], 0);
   }
 
-  /** Means per group, once for each of its channels: [N, C, 1, ...]. */
-  #groupMeans(x: Tensor): Tensor {
+  /** `average` per group, once for each of its channels: [N, C, 1, ...]. */
+  #perGroup(x: Tensor, average: typeof mean): Tensor {
     const [N, C, ...rest] = x.shape;
     const { groups } = this;
-    const means = mean(reshape(x, [N, groups, -1]), [2], { keepDims: true });
+    const means = average(reshape(x, [N, groups, -1]), [2], { keepDims: true });
     return reshape(expand(means, [N, groups, C / groups]), [N, C, ...rest.map(() => 1)]);
   }
 
@@ -103,11 +103,11 @@ export class GroupNorm extends SampleNorm {
         `GroupNorm: the input is ${formatShape(x.shape)} and the layer has ${channels} channels; give [N, ${channels}, ..]`,
       );
     }
-    return sub(x, this.#groupMeans(x));
+    return sub(x, this.#perGroup(x, mean));
   }
 
   deviation(centered: Tensor): Tensor {
-    return sqrt(add(this.#groupMeans(square(centered)), this.eps));
+    return sqrt(add(this.#perGroup(centered, meanSquare), this.eps));
   }
 
   affine(x: Tensor, { weight, bias }: Params): Tensor {

@@ -2,12 +2,14 @@
 // windows that see it.
 // out[n, c, r, s] = sum of g[n, c, o, p] / divisor(o, p) over the windows
 // (o, p) that see pixel (r, s).
-// Consts: GROUP (threads per workgroup).   Functions: window as in avg_pool; covering(i, size,
-// windows, kernel, stride, pad) -> vec2u, the first window that sees pixel i along one axis, and
-// the end.
+// Threads walk on from item to item by adding, because dividing is slow on software adapters; the
+// stride is a const for the same reason.
+// Consts: GROUP (threads per workgroup), STRIDE_H, STRIDE_W.
+// Functions: window as in avg_pool; covering(i, size, windows, kernel, stride, pad) -> vec2u, the
+// first window that sees pixel i along one axis, and the end.
 struct Params {
   count: u32, per_thread: u32, groups_x: u32, h: u32, w: u32, oh: u32, ow: u32,
-  kernel_h: u32, kernel_w: u32, stride_h: u32, stride_w: u32, pad_h: u32, pad_w: u32,
+  kernel_h: u32, kernel_w: u32, pad_h: u32, pad_w: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> g: array<Real>;          // [N, C, OH, OW]
@@ -18,21 +20,29 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) threa
   let run = GROUP * params.per_thread;
   let first = (group.x + group.y * params.groups_x) * run;
   let end = min(params.count, first + run);
-  for (var item = first + thread.x; item < end; item += GROUP) {
-    let row = item / params.w;
-    let plane = row / params.h;
-    let r = row - plane * params.h;
-    let s = item - row * params.w;
-    let rows = covering(r, params.h, params.oh, params.kernel_h, params.stride_h, params.pad_h);
-    let columns = covering(s, params.w, params.ow, params.kernel_w, params.stride_w, params.pad_w);
+  let start = first + thread.x;
+  let row = start / params.w;
+  var plane = row / params.h;
+  var r = row - plane * params.h;
+  var s = start - row * params.w;
+  for (var item = start; item < end; item += GROUP) {
+    let rows = covering(r, params.h, params.oh, params.kernel_h, STRIDE_H, params.pad_h);
+    let columns = covering(s, params.w, params.ow, params.kernel_w, STRIDE_W, params.pad_w);
     var total = Real(0);
     for (var o = rows.x; o < rows.y; o++) {
-      let height = window(o, params.h, params.oh, params.kernel_h, params.stride_h, params.pad_h).z;
+      let height = window(o, params.h, params.oh, params.kernel_h, STRIDE_H, params.pad_h).z;
       for (var p = columns.x; p < columns.y; p++) {
-        let span = window(p, params.w, params.ow, params.kernel_w, params.stride_w, params.pad_w);
+        let span = window(p, params.w, params.ow, params.kernel_w, STRIDE_W, params.pad_w);
         total += g[(plane * params.oh + o) * params.ow + p] / Real(height * span.z);
       }
     }
     out[item] = total;
+    if (item + GROUP >= end) { break; }
+    s += GROUP;
+    while (s >= params.w) {
+      s -= params.w;
+      r++;
+      if (r == params.h) { r = 0u; plane++; }
+    }
   }
 }

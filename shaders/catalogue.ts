@@ -16,6 +16,8 @@ export const shaderUrls = {
   threefry: new URL('./threefry.wgsl', import.meta.url),
   map: new URL('./map.wgsl', import.meta.url),
   copy_strided: new URL('./copy_strided.wgsl', import.meta.url),
+  moments: new URL('./moments.wgsl', import.meta.url),
+  moments_parts: new URL('./moments_parts.wgsl', import.meta.url),
   sum_terms: new URL('./sum_terms.wgsl', import.meta.url),
   product_terms: new URL('./product_terms.wgsl', import.meta.url),
   reduce: new URL('./reduce.wgsl', import.meta.url),

@@ -1,16 +1,18 @@
-// Takes the results of a product to their places: adds the partial sums of its splits, always in the
-// same order, and leaves out the columns that fill up the last vec4 of a row.
-//   out(z, m, n) = sum_s partial[s, z, m, n]
-// A thread takes four neighbouring columns of some rows: group_quads threads stand side by side along
-// the columns, the others take further rows.
-// Consts: GROUP (threads per workgroup).   Functions: out_row, out_column, see ADDRESSES in gemm-product.ts.
+// Takes the results of a product to their places: adds the partial sums of its splits, always in
+// the same order, and leaves out the columns that fill up the last vec4 of a row.
+//   out(z, m, n) = sum_s partial[s, z, m, n],   partial [splits, batches, rows, 4 quads]
+// A thread takes four neighbouring columns of some rows: group_quads threads stand side by side
+// along the columns, the others take further rows.
+// Consts: GROUP (threads per workgroup).   Functions: out_row, out_column, see OUT_ADDRESS in
+// gemm-product.ts.
 struct Params {
-  rows: u32, columns: u32, batches: u32, splits: u32, quads: u32, group_quads: u32, block_rows: u32,
+  rows: u32, columns: u32, batches: u32, splits: u32, quads: u32,
+  group_quads: u32, block_rows: u32,
   out_batch_stride: u32, out_row_stride: u32, out_run: u32, out_run_stride: u32,
   out_column_stride: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> partial: array<vec4<Real>>;  // [splits, batches, rows, 4 quads]
+@group(0) @binding(1) var<storage, read> partial: array<vec4<Real>>;  // see above
 @group(0) @binding(2) var<storage, read_write> out: array<Real>;      // see out_row, out_column
 
 @compute @workgroup_size(GROUP)

@@ -1,16 +1,20 @@
-// Brings A into the form that kernels read by vec4: blocks of terms, row after row, zeros at the end.
-//   packed[z, block, m, i] = A(z, m, block block_terms + i),   0 from the last term on
-// A thread takes four neighbouring terms of some rows: group_quads threads stand side by side along
-// the terms, the others take further rows.
-// Consts: GROUP (threads per workgroup).   Functions: a_row, a_term, see ADDRESSES in gemm-product.ts.
+// Brings A into the form that kernels read by vec4: blocks of terms, row after row, zeros at the
+// end.
+//   packed[z, block, m, i] = A(z, m, block block_terms + i), 0 from the last term on, and
+//   packed [batches, blocks, rows, block_terms]
+// A thread takes four neighbouring terms of some rows: group_quads threads stand side by side
+// along the terms, the others take further rows.
+// Consts: GROUP (threads per workgroup).   Functions: a_row, a_term, see A_ADDRESS in
+// gemm-product.ts.
 struct Params {
-  rows: u32, terms: u32, batches: u32, block_terms: u32, quads: u32, group_quads: u32, block_rows: u32,
+  rows: u32, terms: u32, batches: u32, block_terms: u32, quads: u32,
+  group_quads: u32, block_rows: u32,
   a_start: u32, a_batch_stride: u32, a_row_stride: u32, a_run: u32, a_run_stride: u32,
   a_term_stride: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<Real>;                   // see a_row, a_term
-@group(0) @binding(2) var<storage, read_write> packed: array<vec4<Real>>;  // [batches, blocks, rows, block_terms]
+@group(0) @binding(2) var<storage, read_write> packed: array<vec4<Real>>;  // see above
 
 @compute @workgroup_size(GROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
@@ -29,7 +33,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let k = vec4u(4u * quad) + vec4u(0u, 1u, 2u, 3u);
   let is_term = k < vec4u(params.terms);
   let inside_k = min(k, vec4u(params.terms - 1u));
-  let i_term = vec4u(a_term(inside_k.x), a_term(inside_k.y), a_term(inside_k.z), a_term(inside_k.w));
+  let i_term = vec4u(a_term(inside_k.x), a_term(inside_k.y),
+                     a_term(inside_k.z), a_term(inside_k.w));
   let block_quads = params.block_terms / 4u;
   let i_block_start = (z * (params.quads / block_quads) + quad / block_quads) * params.rows;
   let rows_apart = GROUP / params.group_quads;

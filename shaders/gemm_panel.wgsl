@@ -1,14 +1,16 @@
 // The product for software adapters: a workgroup is one subgroup, without barriers.
 //   out[z](m, n) = sum_k A(z, m, k) B(z, k, n);   B: see the operands file before this text
-// A lane owns four neighbouring columns and keeps a block of B, BLOCK_TERMS long, in private memory:
-// the panel. Then, row by row, each lane loads four values of A at a time and hands them to all other
-// lanes. So a load of A is shared by all columns of the block, a load of B by all rows. Longer sums
-// grow in `out`, block by block; with several splits of k each workgroup sums one of them, for
-// gemm_finish. A and `out` are read and written by vec4 alone: the plan packs what does not lie so.
-// Consts: LANES (threads per subgroup and workgroup), BLOCK_TERMS (a multiple of 4 LANES).
+// A lane owns four neighbouring columns and keeps a block of B, BLOCK_TERMS long, in private
+// memory: the panel. Then, row by row, each lane loads four values of A at a time and hands them
+// to all other lanes. So a load of A is shared by all columns of the block, a load of B by all
+// rows. Longer sums grow in `out`, block by block; with several splits of k each workgroup sums
+// one of them, for gemm_finish. A and `out` are read and written by vec4 alone: the plan packs
+// what does not lie so.
+// Consts: LANES (threads per subgroup and workgroup), BLOCK_TERMS (a multiple of 4).
 // Functions: a_row, a_term, out_row, out_column (summands of flat indices), columns_at and
-// load_columns (four columns of B), and multiply_block(i_row, sum), which adds A(row, k) B(k, n) for
-// all k of the block. TypeScript unrolls it, so that every index into the panel is a constant.
+// load_columns (four columns of B), and multiply_block(i_row, sum), which adds A(row, k) B(k, n)
+// for all k of the block. TypeScript unrolls it, so that every index into the panel is a
+// constant.
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<vec4<Real>>;          // terms in runs, see a_term
 @group(0) @binding(2) var<storage, read> b: array<BUnit>;               // see the operands file
@@ -16,7 +18,7 @@
 
 const BLOCK_COLUMNS = 4u * LANES;
 /** Loads of A per lane and row: LANES neighbours take the values of 4 LANES terms. */
-const A_LOADS = BLOCK_TERMS / BLOCK_COLUMNS;
+const A_LOADS = (BLOCK_TERMS + BLOCK_COLUMNS - 1u) / BLOCK_COLUMNS;
 
 /** B(k, n) of the block's terms k and this lane's columns n. */
 var<private> b_panel: array<vec4<Real>, BLOCK_TERMS>;

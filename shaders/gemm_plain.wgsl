@@ -1,7 +1,7 @@
 // The obvious product: one thread computes one output element.
 //   out[z](m, n) = sum_k A(z, m, k) B(z, k, n)
-// B: see the operands file before this text; A, out: a_row, a_term, out_row, out_column in the prelude.
-// With several splits of k each thread sums one of them, for gemm_finish.
+// B: see the operands file before this text; A, out: a_row, a_term, out_row, out_column in the
+// prelude. With several splits of k each thread sums one of them, for gemm_finish.
 // Consts: GROUP (threads per workgroup).
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<Real>;          // see a_row, a_term

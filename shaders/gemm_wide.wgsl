@@ -1,9 +1,9 @@
 // The product for GPUs when it is large: a workgroup computes 128 x 128 outputs, a thread 8 x 8.
 //   out[z](m, n) = sum_k A(z, m, k) B(z, k, n);   B: see the operands file before this text
-// TILE_TERMS terms at a time, each thread loads four values of A and four of B into workgroup memory,
-// then reads 8 + 8 values per term for 64 products, twice as many per value read as gemm_tiled. A and
-// `out` are read and written by vec4 alone: the plan packs what does not lie so. With several splits
-// of k each workgroup sums one of them, for gemm_finish.
+// TILE_TERMS terms at a time, each thread loads four values of A and four of B into workgroup
+// memory, then reads 8 + 8 values per term for 64 products, twice as many per value read as
+// gemm_tiled. A and `out` are read and written by vec4 alone: the plan packs what does not lie
+// so. With several splits of k each workgroup sums one of them, for gemm_finish.
 // Functions: a_row, a_term, out_row, out_column (summands of flat indices), columns_at and
 // load_columns (four columns of B).
 @group(0) @binding(0) var<uniform> params: Params;

@@ -41,8 +41,9 @@ fn next_column(column: Column) -> Column {
   let x = select(next_x, 0u - params.padding_x, is_row_end);
   let y = select(next_y, 0u - params.padding_y, is_image_end);
   let image_size = params.channels * params.height * params.width;
-  let i_image = column.i_b - column.y * params.width - column.x + select(0u, image_size, is_image_end);
-  return Column(y, x, i_image + y * params.width + x);
+  let i_image = column.i_b - column.y * params.width - column.x;
+  let i_next_image = i_image + select(0u, image_size, is_image_end);
+  return Column(y, x, i_next_image + y * params.width + x);
 }
 
 fn step_at(k: u32) -> Step {

@@ -17,7 +17,7 @@ struct Params {
   dilation_y: u32, dilation_x: u32
 }
 
-/** padded_y, padded_x: the pixel, counted from the padding's corner; y, x: the quotients q; phase: both r in one. */
+/** padded_y, padded_x: the pixel, from the padding's corner; y, x: q of both; phase: r of both. */
 struct Column { padded_y: u32, padded_x: u32, y: u32, x: u32, phase: u32, i_b: u32, i_image: u32 }
 
 /** The same of the tap (ky, kx), and the tap itself, for `next_step`. */

@@ -1,8 +1,9 @@
 // B of out[z] = A[z] B[z] with any strides, so that transposing it costs nothing.
 //   B(z, k, n) = b[z b_batch + k b_term + n b_column]
 //
-// Every operands file answers the same questions for the gemm kernels; the answers about a column or
-// a step are asked for once and kept, so that a load is left with sums and comparisons:
+// Every operands file answers the same questions for the gemm kernels; the answers about a
+// column or a step are asked for once and kept, so that a load is left with sums and
+// comparisons:
 //   column_at(z, n), next_column(column)  what B needs to know about column n, and then about n + 1
 //   step_at(k), next_step(step)           what B needs to know about term k, and then about k + 1
 //   load_b(column, step)                  the value B(z, k, n)

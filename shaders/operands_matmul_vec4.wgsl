@@ -1,5 +1,5 @@
-// B of out[z] = A[z] B[z] where four neighbouring columns are one vec4: columns lie side by side, and
-// their number and the strides are multiples of 4.
+// B of out[z] = A[z] B[z] where four neighbouring columns are one vec4: columns lie side by
+// side, and their number and the strides are multiples of 4.
 //   B(z, k, n) = b[z b_batch + k b_term + n]
 // It answers for four columns at once what operands_matmul.wgsl answers for one.
 struct Params {

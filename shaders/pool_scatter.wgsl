@@ -3,10 +3,12 @@
 // fixed.
 // out[n, c, r, s] = sum of g[n, c, o, p] over the windows (o, p) with
 // indices[n, c, o, p] = r W + s.
-// Consts: GROUP (threads per workgroup).
+// Threads walk on from item to item by adding, because dividing is slow on software adapters; the
+// stride is a const for the same reason.
+// Consts: GROUP (threads per workgroup), STRIDE_H, STRIDE_W.
 struct Params {
   count: u32, per_thread: u32, groups_x: u32, h: u32, w: u32, oh: u32, ow: u32,
-  kernel_h: u32, kernel_w: u32, stride_h: u32, stride_w: u32, pad_h: u32, pad_w: u32,
+  kernel_h: u32, kernel_w: u32, pad_h: u32, pad_w: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> g: array<Real>;          // [N, C, OH, OW]
@@ -25,13 +27,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) threa
   let run = GROUP * params.per_thread;
   let first = (group.x + group.y * params.groups_x) * run;
   let end = min(params.count, first + run);
-  for (var item = first + thread.x; item < end; item += GROUP) {
-    let row = item / params.w;
-    let plane = row / params.h;
-    let r = row - plane * params.h;
-    let s = item - row * params.w;
-    let rows = windows(r, params.kernel_h, params.stride_h, params.pad_h, params.oh);
-    let columns = windows(s, params.kernel_w, params.stride_w, params.pad_w, params.ow);
+  let start = first + thread.x;
+  let row = start / params.w;
+  var plane = row / params.h;
+  var r = row - plane * params.h;
+  var s = start - row * params.w;
+  for (var item = start; item < end; item += GROUP) {
+    let rows = windows(r, params.kernel_h, STRIDE_H, params.pad_h, params.oh);
+    let columns = windows(s, params.kernel_w, STRIDE_W, params.pad_w, params.ow);
     let own = Real(r * params.w + s);
     var total = Real(0);
     for (var o = rows.x; o < rows.y; o++) {
@@ -43,5 +46,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) threa
       }
     }
     out[item] = total;
+    if (item + GROUP >= end) { break; }
+    s += GROUP;
+    while (s >= params.w) {
+      s -= params.w;
+      r++;
+      if (r == params.h) { r = 0u; plane++; }
+    }
   }
 }

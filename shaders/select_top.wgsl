@@ -1,6 +1,7 @@
 // The largest numbers of each row: thread t makes rows t, t + GROUP, ... of its run, one row each.
-// out[row, ...] = (reversed key, place) of the `keep` largest x[row, ...], by rising place; of equal
-// numbers the first are taken. Keys order like the numbers, see key_of; reversed, the largest is 0.
+// out[row, ...] = (reversed key, place) of the `keep` largest x[row, ...], by rising place; of
+// equal numbers the first are taken. Keys order like the numbers, see key_of; reversed, the largest
+// is 0.
 // The key of the smallest that is taken is found two bits at a time: each look at the row counts
 // what lies at or above three bounds. No thread waits for another.
 // Consts: GROUP (threads per workgroup).

@@ -2,12 +2,15 @@
 // run.
 // out[o, r, i] = finish(x[o, r, i] - max_r x, sum_r e^(x[o, r, i] - max_r x)); with the maximum
 // gone nothing overflows.
-// Consts: GROUP (threads per workgroup).
-// Functions: is_nan(x: Real) -> bool, finish(shifted: Real, total: Real) -> Real.
+// Items are four numbers where the plan says so: four neighbours of one line, which are folded into
+// one maximum and one sum, or of four lines side by side.
+// Consts: GROUP (threads per workgroup).   Types: Vec.
+// Functions: is_nan(x: Vec), finish(shifted: Vec, total: Vec) -> Vec,
+// fold_max(x: Vec) -> Vec, fold_sum(x: Vec) -> Vec.
 struct Params { count: u32, per_thread: u32, groups_x: u32, size: u32, inner: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Real>;          // [outer, size, inner]
-@group(0) @binding(2) var<storage, read_write> out: array<Real>;  // [outer, size, inner]
+@group(0) @binding(1) var<storage, read> x: array<Vec>;          // [outer, size, inner]
+@group(0) @binding(2) var<storage, read_write> out: array<Vec>;  // [outer, size, inner]
 
 @compute @workgroup_size(GROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) thread: vec3u) {
@@ -24,11 +27,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) threa
       let value = x[i];
       top = select(top, value, (value > top) | is_nan(value));
     }
-    var total = Real(0);
+    top = fold_max(top);
+    var total = Vec(0);
     for (var i = i_first; i < i_end; i += params.inner) {
       let shifted = x[i] - top;
       total += select(exp(shifted), shifted, is_nan(shifted));
     }
+    total = fold_sum(total);
     for (var i = i_first; i < i_end; i += params.inner) {
       out[i] = finish(x[i] - top, total);
     }

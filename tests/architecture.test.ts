@@ -13,6 +13,7 @@ const nodeFiles = new Set([
   'engine/node-adapter.ts',
   'engine/software-adapter.ts',
   'engine/files.ts',
+  'engine/tuning-file.ts',
   'nn/weights-file.ts',
   'lrp/png.ts',
   'isnet/data/mnist.ts',
@@ -23,7 +24,7 @@ const nodeFiles = new Set([
   'isnet/experiment.ts',
   'isnet/environment.ts',
 ]);
-const isNodeFile = (file: string) => nodeFiles.has(file) || /^(isnet\/commands|bench|tests)\//.test(file);
+const isNodeFile = (file: string) => nodeFiles.has(file) || /^(isnet\/commands|isnet\/data\/files|bench|tests)\//.test(file);
 
 function sources(folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true, recursive: true })

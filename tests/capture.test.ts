@@ -1,5 +1,4 @@
 // Captured steps: what is replayed is what would have been run, with fewer kernels and nothing held for long.
-import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { capture, type NamedTensors } from '../engine/capture.ts';
 import { CpuDevice } from '../engine/cpu-device.ts';
@@ -8,18 +7,17 @@ import { UsageError } from '../engine/errors.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import { adjoint, backward } from '../engine/grad.ts';
 import { openDevice } from '../engine/node-device.ts';
-import { add, div, mul, square, sub } from '../engine/ops/arithmetic.ts';
-import { expand, reshape, sum } from '../engine/ops/broadcast.ts';
+import { add, mul, square, sub } from '../engine/ops/arithmetic.ts';
+import { reshape, sum } from '../engine/ops/broadcast.ts';
 import { conv2d } from '../engine/ops/conv.ts';
-import { where } from '../engine/ops/indexing.ts';
 import { matmul } from '../engine/ops/matmul.ts';
-import { exp, log1p, maximum, relu, softplus } from '../engine/ops/pointwise.ts';
+import { exp, log1p, softplus } from '../engine/ops/pointwise.ts';
 import { softmax } from '../engine/ops/softmax.ts';
 import { keep, scope } from '../engine/scope.ts';
 import { type Shape, sizeOf } from '../engine/shape.ts';
-import { type Device, release, type Tensor } from '../engine/tensor.ts';
+import { release, type Tensor } from '../engine/tensor.ts';
 import { Dropout } from '../nn/layers.ts';
-import { randomValues } from './gradcheck.ts';
+import { dispatchesOf as dispatchesOn, randomTensor, valuesOf } from './captured.ts';
 import { initOn } from './small-nets.ts';
 
 let gpu: GpuDevice;
@@ -28,25 +26,8 @@ beforeAll(async () => {
 });
 afterAll(() => gpu?.close());
 
-let drawn = 0;
-const random = (shape: Shape, device: Device = gpu): Tensor =>
-  keep(tensor(device, randomValues(`capture/${drawn++}`, sizeOf(shape), [-1, 1]), shape));
-
-const dispatchesOf = (work: () => unknown): number => {
-  const before = gpu.statistics.dispatchCount;
-  work();
-  return gpu.statistics.dispatchCount - before;
-};
-
-/** Numbers of all outputs; they are released. */
-async function valuesOf(outputs: NamedTensors): Promise<Record<string, number[]>> {
-  const values: Record<string, number[]> = {};
-  for (const [name, t] of Object.entries(outputs)) {
-    values[name] = [...(await read(t))];
-    release(t);
-  }
-  return values;
-}
+const random = (shape: Shape): Tensor => randomTensor(gpu, shape);
+const dispatchesOf = (work: () => unknown): number => dispatchesOn(gpu, work);
 
 describe('a captured step', () => {
   test('gives the bits of the same step uncaptured where nothing was fused', async () => {
@@ -337,114 +318,4 @@ describe('memory', () => {
     captured.dispose();
     expect(gpu.memory().tensorCount).toBeLessThan(before);
   });
-});
-
-describe('fusion', () => {
-  test('makes one kernel of a chain, broadcasts included', () => {
-    const [bias, shift] = [random([3, 1, 1]), random([2, 1, 1, 1])];
-    const captured = capture(gpu, ({ x }: { x: Tensor }) => {
-      const y = relu(add(mul(x, 2), bias));
-      return { z: sub(div(1, add(y, 3)), shift) };
-    });
-    const x = random([2, 3, 4, 4]);
-    scope(gpu, () => void captured({ x }));
-    expect(dispatchesOf(() => scope(gpu, () => void captured({ x })))).toBe(1);
-    captured.dispose();
-  });
-
-  test('does not let a result be read before it is there', async () => {
-    // `total` depends on the chain, and the chain goes on with `total`.
-    const step = ({ x }: { x: Tensor }) => {
-      const y = exp(x);
-      const share = div(y, sum(y));
-      return { share, again: mul(add(share, y), expand(sum(share, [0], { keepDims: true }), [4, 3])) };
-    };
-    const captured = capture(gpu, step);
-    const x = random([4, 3]);
-    const [found, expected] = [await valuesOf(captured({ x })), await valuesOf(step({ x }))];
-    for (const name of ['share', 'again'])
-      found[name].forEach((n, i) => {
-        expect(n).toBeCloseTo(expected[name][i], 5);
-      });
-    captured.dispose();
-  });
-
-  // Random programs of elementwise ops over operands that broadcast, with sums and overwrites in between.
-  const shapes: readonly Shape[] = [
-    [2, 3, 4],
-    [3, 4],
-    [4],
-    [],
-    [2, 1, 1],
-    [2, 3, 1],
-    [1, 3, 1],
-    [3, 1],
-    [1, 1, 4],
-  ];
-  const instruction = fc.record({
-    op: fc.nat(8),
-    a: fc.nat(100),
-    b: fc.nat(100),
-    isOutput: fc.boolean(),
-  });
-
-  test('computes what the single ops compute, whatever the program', async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(fc.nat(shapes.length - 1), { minLength: 1, maxLength: 4 }),
-        fc.constantFrom(3, 4, 5, 8),
-        fc.array(instruction, { minLength: 2, maxLength: 12 }),
-        async (inputShapes, inner, program) => {
-          const leaves = inputShapes.map((i) => random(shapes[i].map((n) => (n === 4 ? inner : n))));
-          const state = random([2, 3, inner]);
-          const start = await read(state);
-          const step = (inputs: NamedTensors): NamedTensors => {
-            const values: Tensor[] = [...Object.values(inputs), state];
-            const outputs: Record<string, Tensor> = {};
-            program.forEach(({ op, a, b, isOutput }, i) => {
-              const [left, right] = [values[a % values.length], values[b % values.length]];
-              const made = [
-                () => add(left, right),
-                () => mul(left, right),
-                () => maximum(left, right),
-                () => div(left, add(square(right), 1)),
-                () => relu(left),
-                () => where(relu(left), left, right),
-                () =>
-                  sum(
-                    left,
-                    [left.shape.length - 1].filter((axis) => axis >= 0),
-                    { keepDims: true },
-                  ),
-                () => expand(left, [2, 3, inner]),
-                () => {
-                  const whole = add(mul(expand(left, state.shape), 0.5), mul(state, 0.25));
-                  assign(state, whole);
-                  return whole;
-                },
-              ][op]();
-              values.push(made);
-              if (isOutput || i === program.length - 1) outputs[`y${i}`] = mul(made, 1);
-            });
-            return outputs;
-          };
-          const inputs = Object.fromEntries(leaves.map((t, i) => [`x${i}`, t]));
-          const expected = await valuesOf(scope(gpu, () => step(inputs)));
-          const expectedState = [...(await read(state))];
-          assign(state, tensor(gpu, start, state.shape));
-          const captured = capture(gpu, step);
-          const found = await valuesOf(captured(inputs));
-          const near = (a: number[], b: number[]) =>
-            a.forEach((n, i) => {
-              expect(Math.abs(n - b[i])).toBeLessThanOrEqual(1e-5 * Math.max(1, Math.abs(b[i])));
-            });
-          for (const name of Object.keys(expected)) near(found[name], expected[name]);
-          near([...(await read(state))], expectedState);
-          captured.dispose();
-          for (const t of [...leaves, state]) release(t);
-        },
-      ),
-      { numRuns: 60, seed: 7 },
-    );
-  }, 60_000);
 });

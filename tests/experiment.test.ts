@@ -100,7 +100,7 @@ describe('loadStateDict', () => {
 
   test('loads what there is when it is not strict', () => {
     const report = loadStateDict(layer, new Map([['weight', weight]]), { strict: false });
-    expect(report).toEqual({ missing: ['bias'], unexpected: [] });
+    expect(report).toEqual({ missing: ['bias'], unexpected: [], skipped: [] });
     expect([...dataOf(layer.weight)]).toEqual([5, 6]);
   });
 });

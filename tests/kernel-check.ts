@@ -25,8 +25,13 @@ export const adapters: Record<string, (own: AdapterProfile) => AdapterProfile> =
 /** Adapters that differ in how they multiply matrices: small products must reach what is made for large ones. */
 export const gemmAdapters: typeof adapters = {
   ...adapters,
-  'a GPU with plain products': (own) => ({ ...own, family: 'gpu', subgroupSize: 0, gemm: 'plain' }),
-  'a GPU with wide tiles': (own) => ({ ...own, family: 'gpu', subgroupSize: 0, gemm: 'wide' }),
+  'a GPU with plain products': (own) => ({
+    ...own,
+    family: 'gpu',
+    subgroupSize: 0,
+    chooseGemm: () => 'plain',
+  }),
+  'a GPU with wide tiles': (own) => ({ ...own, family: 'gpu', subgroupSize: 0, chooseGemm: () => 'wide' }),
 };
 
 /** The op with its kernel planned for another adapter. */

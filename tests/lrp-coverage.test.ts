@@ -43,6 +43,7 @@ const refused = [
   'scatterAdd',
   'stabilize',
   'stabilizedDivide',
+  'channelMoments',
   'conv2dWeightGrad',
 ];
 

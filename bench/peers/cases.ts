@@ -21,8 +21,8 @@ export type Work =
   | { readonly kind: 'conv'; readonly direction: ConvDirection; readonly sizes: ConvSizes }
   | { readonly kind: 'add'; readonly count: number }
   | { readonly kind: 'softmax'; readonly rows: number; readonly columns: number }
-  /** `length` additions of the second operand, one after the other and each a kernel of its own. */
-  | { readonly kind: 'chain'; readonly count: number; readonly length: number }
+  /** `length` additions of the second operand, one after the other: each a kernel of its own, or as the library likes. */
+  | { readonly kind: 'chain'; readonly count: number; readonly length: number; readonly isCompiled: boolean }
   /** Steps of SGD on the CNN of shapes.ts; see `cnnGradients` for the penalty. */
   | { readonly kind: 'train'; readonly hasPenalty: boolean };
 
@@ -34,8 +34,8 @@ export interface PeerCase {
   readonly work: Work;
 }
 
-/** Learning rate of the training steps: three of them move the loss by some percent. */
-export const LEARNING_RATE = 0.01;
+/** Learning rate of the training steps: one moves the loss by some percent, hundreds do not blow it up. */
+export const LEARNING_RATE = 0.001;
 
 const directions: readonly ConvDirection[] = ['forward', 'input gradient', 'weight gradient'];
 const gigabytes = (count: number): number => (4 * count) / 1e9;
@@ -67,12 +67,11 @@ export const peerCases: readonly PeerCase[] = [
       work,
     };
   }),
-  {
-    name: `chain of ${chain.length} additions`,
-    unit: 'thousand ops/s',
-    workPerCall: chain.length / 1e3,
-    work: { kind: 'chain', count: chain.counts[1], length: chain.length },
-  },
+  ...[false, true].map((isCompiled): PeerCase => {
+    const name = `chain of ${chain.length} additions${isCompiled ? ', compiled' : ''}`;
+    const work = { kind: 'chain', count: chain.counts[1], length: chain.length, isCompiled } as const;
+    return { name, unit: 'thousand ops/s', workPerCall: chain.length / 1e3, work };
+  }),
   ...[false, true].map((hasPenalty): PeerCase => {
     const name = hasPenalty ? 'training step with gradient penalty' : 'training step';
     return { name, unit: 'images/s', workPerCall: cnn.N, work: { kind: 'train', hasPenalty } };

@@ -72,7 +72,6 @@ class Service {
         this.#callCount = 0;
         this.#prepared = await this.#peer.prepare(caseNamed(request.name).work);
         const checkedError = check(await this.#prepared.result(), request.expected);
-        await this.#prepared.run(2);
         return { ok: 'prepared', checkedError };
       }
       case 'sample': {
@@ -129,6 +128,8 @@ async function startUp(open: () => Promise<Peer>, isTraining: boolean): Promise<
 async function main(name: PeerName, mode: string | undefined): Promise<void> {
   const send = (message: Answer | StartupAnswer) => process.send?.(message);
   const open = peers[name].open;
+  // The parent has gone: nobody waits for what is being computed.
+  process.on('disconnect', () => process.exit());
   try {
     if (mode) {
       send(await startUp(open, mode === '--startup'));

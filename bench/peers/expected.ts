@@ -3,10 +3,11 @@
 
 import { CpuDevice } from '../../engine/cpu-device.ts';
 import { readScalar } from '../../engine/create.ts';
+import { UsageError } from '../../engine/errors.ts';
 import { scope } from '../../engine/scope.ts';
 import { SGD } from '../../nn/optim.ts';
-import { cnnGradients, newCnn, uploadCnnBatch } from '../cnn.ts';
-import { operand } from '../data.ts';
+import { cnnGradients, cnnLoss, newCnn, uploadCnnBatch } from '../cnn.ts';
+import { DISTINCT_COUNT, operand } from '../data.ts';
 import { convShapes } from '../shapes.ts';
 import { LEARNING_RATE, operandShapes, type Work } from './cases.ts';
 
@@ -21,14 +22,20 @@ const CHECKED_COUNT = 200;
 // Plain f32 sums of up to 25 thousand products: some digits of seven go.
 const OP_TOLERANCE = 1e-4;
 const TRAINING_TOLERANCE = 2e-3;
-export const CHECKED_STEPS = 3;
-// The batch repeats after four images: as few have the same losses.
-const CHECKED_IMAGES = 4;
+/** Losses that a peer's training is checked by: one before the first step, which is the forward pass, and one after it. */
+export const CHECKED_STEPS = 2;
 
 /** Numbers that every peer's result is held against. */
 export async function expectedOf(work: Work): Promise<Expected> {
   if (work.kind === 'train') {
     const values = await referenceLosses(work.hasPenalty);
+    const [before, after] = values;
+    // Else a peer that does not train at all would pass.
+    if (!(Math.abs(before - after) > 5 * TRAINING_TOLERANCE * before)) {
+      throw new UsageError(
+        `expectedOf: a step moves the loss from ${before} to ${after} only; raise LEARNING_RATE in cases.ts`,
+      );
+    }
     return { indices: values.map((_, i) => i), values, tolerance: TRAINING_TOLERANCE };
   }
   const operands = operandShapes(work).map((shape, i) => operand(i, shape));
@@ -161,20 +168,17 @@ function unflatten(index: number, shape: readonly number[]): number[] {
     .reverse();
 }
 
-/** Losses before each of the first steps of training, on the CPU device. */
-export async function referenceLosses(hasPenalty: boolean): Promise<number[]> {
+/** Losses before and after the first step of training, on the CPU device. */
+async function referenceLosses(hasPenalty: boolean): Promise<number[]> {
   const device = new CpuDevice();
   const model = newCnn(device);
-  const batch = uploadCnnBatch(device, CHECKED_IMAGES);
+  const batch = uploadCnnBatch(device, DISTINCT_COUNT);
   const optimizer = new SGD(model.namedParameters());
-  const losses: number[] = [];
-  while (losses.length < CHECKED_STEPS) {
-    const loss = scope(device, () => {
-      const step = cnnGradients(model, batch, hasPenalty);
-      optimizer.step(step.gradients, LEARNING_RATE);
-      return step.loss;
-    });
-    losses.push(await readScalar(loss));
-  }
-  return losses;
+  const before = scope(device, () => {
+    const { loss, gradients } = cnnGradients(model, batch, hasPenalty);
+    optimizer.step(gradients, LEARNING_RATE);
+    return loss;
+  });
+  const after = scope(device, () => cnnLoss(model, batch, hasPenalty));
+  return [await readScalar(before), await readScalar(after)];
 }

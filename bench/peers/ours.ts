@@ -1,6 +1,7 @@
 // This library as a peer, through the same functions that users call: op by op, and as a captured step.
 import { capture } from '../../engine/capture.ts';
 import { read, readScalar, tensor } from '../../engine/create.ts';
+import { UsageError } from '../../engine/errors.ts';
 import type { GpuDevice } from '../../engine/gpu-device.ts';
 import { openDevice } from '../../engine/node-device.ts';
 import { add } from '../../engine/ops/arithmetic.ts';
@@ -39,6 +40,9 @@ async function finish(device: GpuDevice): Promise<void> {
 }
 
 function prepareOp(device: GpuDevice, work: Exclude<Work, { kind: 'train' }>, isCaptured: boolean): Prepared {
+  if (isCaptured && work.kind === 'chain' && !work.isCompiled) {
+    throw new UsageError('makes one kernel of a chain, see the compiled case');
+  }
   const operands = operandShapes(work).map((shape, i) => tensor(device, operand(i, shape), shape));
   const direct = () => withoutRecording(device, () => opOf(work, operands));
   // The operands are tensors from outside: inputs would be copied at every call.
@@ -118,6 +122,7 @@ function prepareTraining(device: GpuDevice, hasPenalty: boolean, isCaptured: boo
     },
     close() {
       captured.dispose();
+      optimizer.dispose();
       model.dispose();
       release(batch.images);
       release(batch.targets);

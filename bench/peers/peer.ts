@@ -8,7 +8,7 @@ import type { Work } from './cases.ts';
 export interface Prepared {
   /** Does the work `count` times, one after the other, and waits until all of it is done. */
   run(count: number): Promise<void>;
-  /** The numbers of the result, row-major in the layout of cases.ts; of training the losses before each of the first steps. */
+  /** The numbers of the result, row-major in the layout of cases.ts; of training the losses before each of the first CHECKED_STEPS. */
   result(): Promise<ArrayLike<number>>;
   close(): void;
 }

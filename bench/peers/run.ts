@@ -17,6 +17,7 @@ interface Options {
   readonly peers?: string;
   readonly adapter: string;
   readonly rounds: number;
+  readonly timeout: number;
   readonly json?: string | true;
   readonly quick?: boolean;
 }
@@ -41,7 +42,6 @@ interface ReportedCase {
 
 const SAMPLE_MS = 150;
 const QUICK_SAMPLE_MS = 20;
-const TIMEOUT_MS = 180_000;
 // Each takes up to half a minute.
 const STARTUP_ROUNDS = 3;
 
@@ -72,6 +72,7 @@ async function run({
   peers: wanted,
   adapter,
   rounds,
+  timeout,
   json,
   quick: isQuick = false,
 }: Options): Promise<void> {
@@ -86,7 +87,7 @@ async function run({
     throw new UsageError(`bench:peers: no adapter '${adapter}'; use any or swiftshader`);
   }
   installPeers();
-  const options: ProcessOptions = { script: buildPeers(), adapter, timeoutMs: TIMEOUT_MS };
+  const options: ProcessOptions = { script: buildPeers(), adapter, timeoutMs: 1000 * timeout };
   const roundCount = isQuick ? 1 : rounds;
   const loadBefore = loadavg()[0];
   const field = new Field(options);
@@ -153,6 +154,7 @@ const command = new Command('bench:peers')
   .option('--peers <names>', `some of ${peerNames.join(',')} (default: all)`)
   .option('--adapter <name>', 'any: the best of this machine; swiftshader: the CPU, whatever there is', 'any')
   .option('--rounds <count>', 'samples of each peer', Number, 5)
+  .option('--timeout <seconds>', 'the longest that a peer may take to prepare, check or sample', Number, 300)
   .option('--json [file]', 'write the results (default file: bench/results/<date>-peers-<adapter>.json)')
   .option('--quick', 'one short round, to see that everything runs');
 

@@ -16,7 +16,7 @@ import {
 } from './layout.ts';
 import type { Peer, Prepared } from './peer.ts';
 
-/** The part of @tensorflow/tfjs-core that is used here. */
+/** The part of @tensorflow/tfjs that is used here. The core alone has no gradients in its bundle for Node. */
 interface Tf {
   readonly version_core: string;
   setBackend(name: string): Promise<boolean>;
@@ -27,6 +27,9 @@ interface Tf {
   tidy<T>(fn: () => T): T;
   matMul(a: TfTensor, b: TfTensor): TfTensor;
   add(a: TfTensor, b: TfTensor): TfTensor;
+  mul(x: TfTensor, factor: number): TfTensor;
+  div(x: TfTensor, divisor: number): TfTensor;
+  reshape(x: TfTensor, shape: readonly number[]): TfTensor;
   square(x: TfTensor): TfTensor;
   sum(x: TfTensor): TfTensor;
   softmax(x: TfTensor): TfTensor;
@@ -43,10 +46,6 @@ interface Tf {
 interface TfTensor {
   readonly shape: number[];
   data(): Promise<Float32Array>;
-  dataSync(): Float32Array;
-  reshape(shape: readonly number[]): TfTensor;
-  div(divisor: number): TfTensor;
-  mul(factor: number): TfTensor;
   dispose(): void;
 }
 
@@ -61,7 +60,7 @@ export async function openTfjs(backend: 'webgpu' | 'wasm'): Promise<Peer> {
   // Their bundles for Node: the modules leave out the endings that Node insists on.
   const require = createRequire(import.meta.url);
   const computesOn = backend === 'webgpu' ? await provideGpu() : 'WebAssembly';
-  const tf: Tf = require('@tensorflow/tfjs-core');
+  const tf: Tf = require('@tensorflow/tfjs');
   const plugin = require(`@tensorflow/tfjs-backend-${backend}`);
   if (backend === 'wasm') {
     plugin.setWasmPaths(`${join(dirname(require.resolve('@tensorflow/tfjs-backend-wasm')))}/`);
@@ -190,7 +189,7 @@ function prepareTraining(tf: Tf, hasPenalty: boolean, finish: Finish): Prepared 
       if (pool > 1) y = tf.maxPool(y, pool, pool, 'valid');
     });
     return tf.add(
-      tf.matMul(y.reshape([N, -1]), parameters[2 * pools.length]),
+      tf.matMul(tf.reshape(y, [N, -1]), parameters[2 * pools.length]),
       parameters[2 * pools.length + 1],
     );
   };
@@ -198,8 +197,8 @@ function prepareTraining(tf: Tf, hasPenalty: boolean, finish: Finish): Prepared 
   const total = (): TfTensor => {
     const loss = lossOf(x);
     if (!hasPenalty) return loss;
-    const g = tf.grad((input) => lossOf(input).mul(N))(x);
-    return tf.add(loss, tf.sum(tf.square(g)).div(N));
+    const g = tf.grad((input) => tf.mul(lossOf(input), N))(x);
+    return tf.add(loss, tf.div(tf.sum(tf.square(g)), N));
   };
   const optimizer = tf.train.sgd(LEARNING_RATE);
   const step = () => optimizer.minimize(total, true);

@@ -197,8 +197,14 @@ export const sqrtOp = unaryOp({
 /** Square root of x >= 0. */
 export const sqrt = (x: Tensor): Tensor => apply(sqrtOp, [x], none);
 
+/** Mean of x^2 over `axes` (all by default), without the squares in memory. Throws ShapeError for an axis that x does not have. */
+export function meanSquare(x: Tensor, axes?: readonly number[], options?: ReduceOptions): Tensor {
+  const total = sumProduct(x, x, axes, options);
+  return div(total, sizeOf(x.shape) / sizeOf(total.shape));
+}
+
 /** Mean over `axes` (all by default); NaN where there is nothing. Throws ShapeError for an axis that x does not have. */
-export function mean(x: Tensor, axes?: readonly number[], options?: { readonly keepDims?: boolean }): Tensor {
+export function mean(x: Tensor, axes?: readonly number[], options?: ReduceOptions): Tensor {
   const total = sum(x, axes, options);
   return div(total, sizeOf(x.shape) / sizeOf(total.shape));
 }

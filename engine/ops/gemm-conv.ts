@@ -48,27 +48,20 @@ const common = { a: { input: 1 }, b: { input: 0 }, out: 'output', firstTemp: 0 }
 /** A row of A is a filter, a column of B the window of an output pixel. */
 function forward(g: ConvGeometry): Product {
   const terms = (g.C / g.groups) * tapsOf(g);
-  const rows = g.O / g.groups;
-  const aLayout = plainLines(terms, { batch: rows * terms, line: terms, step: 1 });
-  return isPointwise(g) ? pointwise(g, aLayout) : windows(g, aLayout);
+  if (isPointwise(g)) return pointwise(g, terms, 1);
+  return windows(g, plainLines(terms, { batch: (g.O / g.groups) * terms, line: terms, step: 1 }));
 }
 
 /** The convolution of dy with filters turned by 180 degrees whose channel axes are swapped; for stride 1. */
 function denseInputGradient(g: ConvGeometry): Product {
   const taps = tapsOf(g);
-  const [line, runStride] = [taps, (g.C / g.groups) * taps];
-  const aLayout = {
-    start: taps - 1,
-    batch: (g.O / g.groups) * runStride,
-    line,
-    run: taps,
-    runStride,
-    step: -1,
-  };
+  const runStride = (g.C / g.groups) * taps;
+  const batch = (g.O / g.groups) * runStride;
   const reach = (axis: number) => g.dilation[axis] * (g.kernel[axis] - 1) - g.padding[axis];
   const turned = { C: g.O, H: g.OH, W: g.OW, O: g.C, OH: g.H, OW: g.W };
   const convolution: ConvGeometry = { ...g, ...turned, padding: [reach(0), reach(1)] };
-  return isPointwise(g) ? pointwise(convolution, aLayout) : windows(convolution, aLayout);
+  if (isPointwise(g)) return pointwise(convolution, 1, runStride);
+  return windows(convolution, { start: taps - 1, batch, line: taps, run: taps, runStride, step: -1 });
 }
 
 /** One product per group, over all images. */
@@ -100,8 +93,8 @@ function isPointwise(g: ConvGeometry): boolean {
   );
 }
 
-/** A convolution with 1x1 filters: one product of matrices per image. */
-function pointwise(g: ConvGeometry, aLayout: RunLayout): Product {
+/** A convolution with 1x1 filters: one product of matrices per image, all with the same rows `line` and terms `step` apart. */
+function pointwise(g: ConvGeometry, line: number, step: number): Product {
   const pixels = g.H * g.W;
   return {
     ...common,
@@ -112,12 +105,7 @@ function pointwise(g: ConvGeometry, aLayout: RunLayout): Product {
     rows: g.O,
     columns: pixels,
     terms: g.C,
-    // With runs of one term each; as plain lines they can be read by vec4.
-    aLayout: plainLines(g.C, {
-      batch: 0,
-      line: aLayout.line,
-      step: aLayout.run === 1 ? aLayout.runStride : 1,
-    }),
+    aLayout: plainLines(g.C, { batch: 0, line, step }),
     outLayout: plainLines(pixels, { batch: g.O * pixels, line: pixels, step: 1 }),
   };
 }
@@ -178,12 +166,19 @@ const MAX_TAPS = 2 ** 25;
 /** Output pixels of all images, filled up to whole vec4s: the taps of one row. */
 const tapColumns = (g: ConvGeometry): number => Math.ceil((g.N * g.OH * g.OW) / 4) * 4;
 
-/** Fewer rows do not make up for loading the windows of dy. */
-const FEW_CHANNELS = 4;
+/** Fewer rows do not make up for loading the windows of dy, when those have this many times more channels. */
+const FEW_CHANNELS = 8;
+const MANY_TIMES = 4;
 
 /** With a stride most taps of a pixel fall between output pixels, and one product would multiply by those zeros. */
-const isCheaperByTaps = (g: ConvGeometry): boolean =>
-  (!isDense(g) || g.C / g.groups < FEW_CHANNELS) && tapsOf(g) > 1 && tapCount(g) <= MAX_TAPS;
+function isCheaperByTaps(g: ConvGeometry): boolean {
+  const isFlat = g.C / g.groups < FEW_CHANNELS && g.O >= MANY_TIMES * g.C;
+  return (isDense(g) ? isFlat && tapsOf(g) > 1 : hasTapsOfPhases(g)) && tapCount(g) <= MAX_TAPS;
+}
+
+/** Whether stride or dilation is 1 along each axis, which the gathering of taps relies on. */
+const hasTapsOfPhases = ({ stride, dilation }: ConvGeometry): boolean =>
+  stride.every((size, axis) => size === 1 || dilation[axis] === 1);
 
 /** Elements of the buffer that holds one value per output pixel, input channel and tap. */
 const tapCount = (g: ConvGeometry): number => g.C * tapsOf(g) * tapColumns(g);
@@ -208,11 +203,13 @@ function planInputByTaps(g: ConvGeometry, adapter: AdapterProfile): KernelPlan {
     },
     adapter,
   );
-  const { prelude, params, workgroups } = spanOf(g.N * g.C * g.H * g.W, adapter);
+  // Items of the gather: 4 pixels per remainder by the stride.
+  const [row_items, phase_rows] = [Math.ceil(g.W / (4 * g.stride[1])), Math.ceil(g.H / g.stride[0])];
+  const { prelude, params, workgroups } = spanOf(g.N * g.C * g.stride[0] * phase_rows * row_items, adapter);
   const gather = {
     shader: 'col2im' as const,
     prelude,
-    params: { ...params, channels: g.C, taps_row: line, ...windowParams(g) },
+    params: { ...params, channels: g.C, taps_row: line, row_items, phase_rows, ...windowParams(g) },
     operands: [{ temp: 0 }, 'output'] as const,
     workgroups,
   };

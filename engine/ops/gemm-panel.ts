@@ -1,19 +1,21 @@
 // The part of gemm_panel that must be written out line by line: its inner product over one block of k.
 
-const BLOCK_TERMS = 64;
-const SHORT_BLOCK_TERMS = 32;
+const MAX_BLOCK_TERMS = 64;
 
-/** Length of the blocks into which `terms` are cut. Each length is a program of its own, so there are but two. */
+/**
+ * Length of the blocks into which `terms` are cut: at most 64, wasting little at the last one. Each length is a program
+ * of its own: lavapipe (8 lanes), slow to compile, has two of them, of 32 and of 64 terms, SwiftShader (4 lanes) 16.
+ */
 export function panelTerms(terms: number, lanes: number): number {
-  const granule = 4 * lanes;
-  const length = terms <= SHORT_BLOCK_TERMS ? SHORT_BLOCK_TERMS : BLOCK_TERMS;
-  return Math.ceil(length / granule) * granule;
+  const granule = lanes === 4 ? 4 : Math.min(MAX_BLOCK_TERMS, 4 * lanes);
+  const blocks = Math.ceil(terms / MAX_BLOCK_TERMS);
+  return Math.ceil(terms / blocks / granule) * granule;
 }
 
 /** Consts LANES and BLOCK_TERMS and the function `multiply_block`, for shaders/gemm_panel.wgsl. */
 export function multiplyBlock(lanes: number, blockTerms: number): string {
   const lines: string[] = [];
-  const loads = blockTerms / (4 * lanes);
+  const loads = Math.ceil(blockTerms / (4 * lanes));
   for (let i = 0; i < loads; i++) lines.push(`let a_${i} = load_a(i_row, ${i}u);`);
   for (let k = 0; k < blockTerms; k++) {
     const load = Math.floor(k / (4 * lanes));

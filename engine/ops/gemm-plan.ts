@@ -63,7 +63,7 @@ function productOf(g: MatmulGeometry, rows: Factor, columns: Factor): Product {
 /**
  * What a product costs, to choose between C = A B and C^T = B^T A^T. Kernels work on blocks of columns: of 10 columns
  * they compute 32 or 64. On software adapters the unit is one row of one block; loading B costs as much as some rows,
- * and so do packing A and finishing the output where they are needed. The weights are ratios of instructions executed.
+ * and so do packing A and finishing the output where they are needed. The weights are rough ratios of instructions.
  */
 function costOf(product: Product, { family, subgroupSize }: AdapterProfile): number {
   const { batches, rows, columns, terms, aLayout, outLayout } = product;

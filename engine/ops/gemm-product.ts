@@ -1,6 +1,6 @@
 // What the gemm kernels multiply: a product of matrices as plain data, and where its values lie.
 import type { ShaderName } from '../../shaders/catalogue.ts';
-import type { Operand } from '../dispatch.ts';
+import type { Operand, ProductFacts } from '../dispatch.ts';
 
 /**
  * Places of a batch of matrices, a line of each being cut into runs: element i of line l of matrix z lies at
@@ -16,9 +16,7 @@ export interface RunLayout {
 }
 
 /** out[z](m, n) = sum_k A(z, m, k) B(z, k, n). */
-export interface Product {
-  /** File of the functions that read B, and its parameters. */
-  readonly operandsShader: ShaderName;
+export interface Product extends ProductFacts {
   /** The same for four columns at a time, where they lie as one vec4. */
   readonly vec4OperandsShader?: ShaderName;
   readonly params: Readonly<Record<string, number>>;
@@ -26,10 +24,6 @@ export interface Product {
   readonly a: Operand;
   readonly b: Operand;
   readonly out: Operand;
-  readonly batches: number;
-  readonly rows: number;
-  readonly columns: number;
-  readonly terms: number;
   /** Lines are rows, elements terms. */
   readonly aLayout: RunLayout;
   /** Lines are rows, elements columns. */

@@ -1,6 +1,12 @@
 // How a product of matrices is launched: which kernel, how long its blocks are, into how many workgroups it falls.
 import type { ShaderName } from '../../shaders/catalogue.ts';
-import { type AdapterProfile, type Dispatch, foldWorkgroups, type KernelPlan } from '../dispatch.ts';
+import {
+  type AdapterProfile,
+  type Dispatch,
+  foldWorkgroups,
+  type GemmVariant,
+  type KernelPlan,
+} from '../dispatch.ts';
 import { finishDispatch, packDispatch } from './gemm-packing.ts';
 import { multiplyBlock, panelTerms } from './gemm-panel.ts';
 import {
@@ -13,8 +19,6 @@ import {
   type Product,
   plainLines,
 } from './gemm-product.ts';
-
-export type GemmVariant = 'plain' | 'tiled' | 'wide' | 'panel';
 
 /** What a variant decides: its program, the rows per workgroup, and the parts into which k is split. */
 interface Launch {
@@ -42,17 +46,29 @@ const WORKGROUPS_WANTED = { software: 16, gpu: 256 } as const;
 /** Shorter sums are not worth a second pass over the output. */
 const MIN_SPLIT_TERMS = 256;
 
-/** The variant made for this adapter and shape; `adapter.gemm` overrides it. */
+/** The variants that an adapter can run. */
+export function possibleVariants(adapter: AdapterProfile): GemmVariant[] {
+  const { maxInvocationsPerWorkgroup: threads, maxWorkgroupStorageSize: bytes, subgroupSize } = adapter;
+  const isPossible: Record<GemmVariant, boolean> = {
+    plain: true,
+    tiled: possibleTileRows(adapter).length > 0,
+    wide: threads >= WIDE.threads && bytes >= WIDE.bytes,
+    panel: subgroupSize > 0,
+  };
+  return (Object.keys(isPossible) as GemmVariant[]).filter((variant) => isPossible[variant]);
+}
+
+/** The variant made for this adapter and shape; `adapter.chooseGemm` overrides it. */
 function chooseVariant(product: Product, adapter: AdapterProfile): GemmVariant {
-  if (adapter.gemm) return adapter.gemm;
+  const override = adapter.chooseGemm?.(product);
+  if (override) return override;
   const { batches, rows, columns, terms } = product;
   if (adapter.family === 'software' && adapter.subgroupSize > 0) return 'panel';
   const isTiny = rows * columns * terms < 4096;
   const isFlat = rows < MIN_TILE_ROWS[adapter.family];
   if (isTiny || isFlat || tileRows(product, adapter) === 0) return 'plain';
   const fullWideTiles = batches * Math.floor(rows / WIDE.side) * Math.floor(columns / WIDE.side);
-  const canBeWide =
-    adapter.maxInvocationsPerWorkgroup >= WIDE.threads && adapter.maxWorkgroupStorageSize >= WIDE.bytes;
+  const canBeWide = possibleVariants(adapter).includes('wide');
   return adapter.family === 'gpu' && canBeWide && fullWideTiles >= WIDE_TILES_WANTED ? 'wide' : 'tiled';
 }
 
@@ -71,7 +87,7 @@ export function planGemm(product: Product, adapter: AdapterProfile): KernelPlan 
   const newTemp = (size: number) => ({ temp: product.firstTemp + temps.push(size) - 1 });
 
   let { a, aLayout, out, outLayout } = product;
-  if (packedTerms !== undefined && !isVec4(aLayout, batches, rows, terms)) {
+  if (packedTerms !== undefined && shouldPack(product, adapter)) {
     const packing = packDispatch(product, packedTerms, newTemp, adapter);
     steps.push(packing.dispatch);
     a = packing.packed;
@@ -110,6 +126,18 @@ export function planGemm(product: Product, adapter: AdapterProfile): KernelPlan 
   });
   if (out !== product.out) steps.push(finishDispatch(product, out, splits, adapter));
   return { steps, temps };
+}
+
+/** Rows this many elements apart meet in the same lines of a CPU's cache: 2 KiB. */
+const CACHE_PERIOD = 512;
+/** Fewer columns do not repay the packing of A where it could be read as it lies. */
+const MIN_PACKING_COLUMNS = 256;
+
+/** Whether A is packed before it is multiplied: it must be where terms are no vec4s, and it pays where rows collide. */
+function shouldPack(product: Product, { family }: AdapterProfile): boolean {
+  const { batches, rows, columns, terms, aLayout } = product;
+  const isColliding = family === 'software' && rows > 8 && aLayout.line % CACHE_PERIOD === 0;
+  return (isColliding && columns >= MIN_PACKING_COLUMNS) || !isVec4(aLayout, batches, rows, terms);
 }
 
 const launchers: Record<GemmVariant, (product: Product, adapter: AdapterProfile) => Launch> = {
@@ -188,9 +216,14 @@ function splitProduct(product: Product, workgroups: number, blockTerms: number, 
 
 /** Rows of a tile: the fewest that hold all rows of the product, up to what the adapter can run; 0 if it cannot. */
 function tileRows(product: Product, adapter: AdapterProfile): number {
-  const isPossible = (rows: number) =>
-    (rows * TILE_COLUMNS) / 16 <= adapter.maxInvocationsPerWorkgroup &&
-    4 * TILE_TERMS * (rows + 4 + TILE_COLUMNS) <= adapter.maxWorkgroupStorageSize;
-  const possible = [16, 32, 64].filter(isPossible);
+  const possible = possibleTileRows(adapter);
   return possible.find((rows) => rows >= product.rows) ?? possible.at(-1) ?? 0;
+}
+
+function possibleTileRows(adapter: AdapterProfile): number[] {
+  return [16, 32, 64].filter(
+    (rows) =>
+      (rows * TILE_COLUMNS) / 16 <= adapter.maxInvocationsPerWorkgroup &&
+      4 * TILE_TERMS * (rows + 4 + TILE_COLUMNS) <= adapter.maxWorkgroupStorageSize,
+  );
 }

@@ -10,6 +10,7 @@ import * as indexing from './indexing.ts';
 import * as layout from './layout.ts';
 import * as matmul from './matmul.ts';
 import * as maxPool from './max-pool.ts';
+import * as moments from './moments.ts';
 import * as pointwise from './pointwise.ts';
 import * as random from './random.ts';
 import * as rankWeights from './rank-weights.ts';
@@ -27,6 +28,7 @@ const families = [
   matmul,
   layout,
   maxPool,
+  moments,
   pointwise,
   random,
   rankWeights,

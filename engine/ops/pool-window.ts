@@ -77,7 +77,7 @@ export function pixelsOf(window: FixedWindow, axis: 0 | 1, size: number, o: numb
   return [Math.max(0, first), Math.min(size, first + window.kernel[axis])];
 }
 
-/** Params of the kernels that walk windows: planes [H, W], windows [OH, OW], and one thread per item. */
+/** Params and consts of the kernels that walk windows: planes [H, W], windows [OH, OW], `count` items. */
 export function windowParams(
   [h, w]: Pair,
   [oh, ow]: Pair,
@@ -89,6 +89,7 @@ export function windowParams(
   const [kernel_h, kernel_w] = kernel;
   const [stride_h, stride_w] = stride;
   const [pad_h, pad_w] = padding;
-  const fields = { h, w, oh, ow, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w };
-  return { prelude, workgroups, params: { ...params, ...fields } };
+  const fields = { h, w, oh, ow, kernel_h, kernel_w, pad_h, pad_w };
+  const strides = `const STRIDE_H = ${stride_h}u;\nconst STRIDE_W = ${stride_w}u;\n`;
+  return { prelude: prelude + strides, workgroups, params: { ...params, ...fields } };
 }

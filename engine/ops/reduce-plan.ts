@@ -7,6 +7,8 @@ import { spanOf } from './span.ts';
 /** Below this many results a long axis is cut into parts, so that all threads have work. */
 const WANTED_THREADS = { gpu: 16384, software: 64 };
 const SHORTEST_PART = 64;
+/** Terms from which on a sum does not fit the cache of a core. */
+const LARGE = 2 ** 16;
 
 /** Into how many parts an axis is cut, and how long they are (the last may be shorter), when there are `results` such axes. */
 export function partsOf(
@@ -91,6 +93,10 @@ interface Cut {
 function cut(sums: number, summed: readonly Axis[], isInner: boolean, adapter: AdapterProfile): Cut {
   const size = sizeOf(summed.map((axis) => axis.size));
   const { parts, partSize } = partsOf(size, sums, adapter);
+  if (!isInner && adapter.family === 'software' && sums * size >= LARGE) {
+    // Down long columns every number lies in another page of memory: few rows at a time stay in the cache.
+    return { parts: Math.ceil(size / SHORTEST_PART), partSize: SHORTEST_PART, lanes: 1 };
+  }
   if (parts === 1 || !isInner) return { parts, partSize, lanes: 1 };
   // Threads side by side read numbers side by side: all of them on GPUs, on software adapters those of a subgroup.
   if (adapter.family === 'gpu') return { parts, partSize, lanes: parts };

@@ -35,19 +35,31 @@ function softmaxReference(
   }
 }
 
+const foldedWgsl = `fn fold_max(x: Vec) -> Vec {
+  return select(Vec(max(max(x.x, x.y), max(x.z, x.w))), nan_like(x), vec4<bool>(any(is_nan(x))));
+}
+fn fold_sum(x: Vec) -> Vec { return Vec(dot(x, Vec(1))); }
+`;
+const sideBySideWgsl = `fn fold_max(x: Vec) -> Vec { return x; }
+fn fold_sum(x: Vec) -> Vec { return x; }
+`;
+
 function planSoftmax(
   { inputs: [x], attrs: { axis }, adapter }: KernelRequest<AxisAttrs>,
   body: string,
 ): KernelPlan {
   const size = x[axis];
-  const { prelude, params, workgroups } = spanOf(sizeOf(x) / size, adapter);
-  const finish = `fn finish(shifted: Real, total: Real) -> Real { ${body} }\n`;
-  const fields = { ...params, size, inner: sizeOf(x.slice(axis + 1)) };
+  const inner = sizeOf(x.slice(axis + 1));
+  // Four numbers at a time: of one line where it runs along the innermost axis, else of four lines.
+  const isFolded = inner === 1 && size % 4 === 0;
+  const lanes = isFolded || inner % 4 === 0 ? 4 : 1;
+  const { prelude, params, workgroups } = spanOf(sizeOf(x) / size / (isFolded ? 1 : lanes), adapter);
+  const finish = `fn finish(shifted: Vec, total: Vec) -> Vec { ${body} }\n`;
+  const functions = nanWgsl(lanes) + (isFolded ? foldedWgsl : sideBySideWgsl) + finish;
+  const fields = isFolded ? { ...params, size: size / 4, inner } : { ...params, size, inner: inner / lanes };
   const operands = [{ input: 0 }, 'output'] as const;
   return {
-    steps: [
-      { shader: 'softmax', prelude: prelude + nanWgsl(1) + finish, params: fields, operands, workgroups },
-    ],
+    steps: [{ shader: 'softmax', prelude: prelude + functions, params: fields, operands, workgroups }],
   };
 }
 
@@ -55,6 +67,7 @@ const examples = [
   { inputs: [[3, 4]], attrs: { axis: 1 } },
   { inputs: [[2, 5, 3]], attrs: { axis: 1 } },
   { inputs: [[7]], attrs: { axis: 0 } },
+  { inputs: [[3, 2, 4]], attrs: { axis: 1 } },
 ];
 
 export const softmaxOp = defineOp<AxisAttrs>({

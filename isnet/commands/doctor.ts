@@ -1,14 +1,18 @@
 // `isnet doctor`: what this machine computes on, and whether it computes right and how fast.
 import type { Command } from 'commander';
 import type { GpuDevice } from '../../engine/gpu-device.ts';
+import { possibleVariants } from '../../engine/ops/gemm-variants.ts';
+import { loadTuning, saveTuning } from '../../engine/tuning-file.ts';
 import { describeEnvironment, type Environment } from '../environment.ts';
 import { measureSpeed, type SpeedResult } from '../speed.ts';
-import { exitCodes, withDevice } from './session.ts';
+import { tuneGemm } from '../tune.ts';
+import { commandLine, exitCodes, withDevice } from './session.ts';
 
 const examples = `
 Examples:
   isnet doctor          adapter, limits, features and speed
-  isnet doctor --json   the same for a bug report`;
+  isnet doctor --json   the same for a bug report
+  isnet doctor --tune   find the fastest kernels of this adapter, and use them from now on`;
 
 // What decides how large a model can be and which kernels run; the other limits never bind.
 const shownLimits = [
@@ -20,12 +24,17 @@ const shownLimits = [
   'maxComputeWorkgroupsPerDimension',
 ] as const;
 
+// Of the longest name of a product.
+const WIDTH = 56;
+
 interface Diagnosis {
   readonly environment: Environment;
   readonly isSoftware: boolean;
   readonly features: readonly string[];
   readonly limits: Readonly<Record<string, number>>;
   readonly speed: readonly SpeedResult[];
+  /** When the kernels of this adapter were tuned; null if never. */
+  readonly tuned: string | null;
 }
 
 /** Adds `isnet doctor`; `done` takes the exit code. */
@@ -34,8 +43,29 @@ export function addDoctorCommand(program: Command, done: (exitCode: number) => v
     .command('doctor')
     .description('show the WebGPU adapter, its limits and features, and measure its speed')
     .option('--json', 'print JSON')
+    .option('--tune', 'measure the kernels for products of matrices and remember the fastest')
     .addHelpText('after', examples)
-    .action(async ({ json }: { json?: boolean }) => done(await doctor(json === true)));
+    .action(async ({ json, tune: isTuned }: { json?: boolean; tune?: boolean }) =>
+      done(isTuned ? await tune(json === true) : await doctor(json === true)),
+    );
+}
+
+async function tune(isJson: boolean): Promise<number> {
+  const log = isJson ? console.error : console.log;
+  return withDevice(log, async (device) => {
+    log('\nmilliseconds per call, medians; - where a kernel is far behind\n');
+    const kernels = possibleVariants(device.profile);
+    const head = kernels.map((kernel) => kernel.padStart(9)).join('');
+    log(`${'product'.padEnd(WIDTH)}${head}  fastest`);
+    const tuning = await tuneGemm(device, ({ example, ms, fastest }) => {
+      const times = kernels.map((kernel) => (ms[kernel]?.toPrecision(3) ?? '-').padStart(9));
+      log(`${example.padEnd(WIDTH)}${times.join('')}  ${fastest}`);
+    });
+    const path = await saveTuning(tuning);
+    log(`\nfrom now on the fastest are used for such products; delete '${path}' to go back to the defaults`);
+    if (isJson) console.log(JSON.stringify(tuning, null, 2));
+    return exitCodes.success;
+  });
 }
 
 async function doctor(isJson: boolean): Promise<number> {
@@ -55,10 +85,11 @@ async function diagnose(device: GpuDevice): Promise<Diagnosis> {
     features: [...features].sort(),
     limits: Object.fromEntries(shownLimits.map((name) => [name, limits[name]])),
     speed: await measureSpeed(device, isSoftware),
+    tuned: (await loadTuning(device.description))?.date ?? null,
   };
 }
 
-function describe({ environment, features, limits, speed }: Diagnosis): string {
+function describe({ environment, features, limits, speed, tuned }: Diagnosis): string {
   const { version, node, platform, cpu, cpuCount } = environment;
   return [
     `isnet-webgpu ${version} on Node ${node}, ${platform}, ${cpuCount} x ${cpu}`,
@@ -74,5 +105,9 @@ function describe({ environment, features, limits, speed }: Diagnosis): string {
       ({ name, size, unit, perSecond }) =>
         `  ${name.padEnd(8)}${size.padEnd(36)}${perSecond.toFixed(1)} ${unit}`,
     ),
+    '',
+    tuned === null
+      ? `kernels: by rule; \`${commandLine('doctor --tune')}\` measures which are fastest here`
+      : `kernels: as measured on ${tuned.slice(0, 10)}`,
   ].join('\n');
 }

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { IsnetError, UsageError } from '../../engine/errors.ts';
 import { packageVersion } from '../environment.ts';
+import { addDataCommand } from './data.ts';
 import { addDoctorCommand } from './doctor.ts';
 import { addEvaluateCommand } from './evaluate.ts';
 import { addExplainCommand } from './explain.ts';
@@ -14,6 +15,7 @@ Examples:
   isnet quickstart                                  the whole method on MNIST, minutes without a GPU
   isnet train --name mine --epochs 8 -P 0.8         your own run, in runs/mine
   isnet explain runs/mine --test-set deceiving      where both models look
+  isnet data check my-images                        whether your own images and masks are sound
   isnet doctor                                      which adapter computes, and how fast
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`;
@@ -48,6 +50,7 @@ function createProgram(done: (exitCode: number) => void): Command {
   addTrainCommand(program, done);
   addEvaluateCommand(program, done);
   addExplainCommand(program, done);
+  addDataCommand(program, done);
   addDoctorCommand(program, done);
   return program;
 }

@@ -98,3 +98,25 @@ function barDisplay(): ProgressDisplay {
     },
   };
 }
+
+/** Counts on standard error while it is a terminal; silent in a pipe, where only the result is wanted. */
+export function progressLine(noun: string): { show(done: number, total: number): void; stop(): void } {
+  if (!process.stderr.isTTY) return { show() {}, stop() {} };
+  const bar = new SingleBar({
+    format: `{bar} {value}/{total} ${noun}`,
+    barsize: 20,
+    clearOnComplete: true,
+    stream: process.stderr,
+  });
+  let isShown = false;
+  return {
+    show(done, total) {
+      if (!isShown) bar.start(total, done);
+      isShown = true;
+      bar.update(done);
+    },
+    stop() {
+      if (isShown) bar.stop();
+    },
+  };
+}

@@ -1,6 +1,6 @@
 // The options of `isnet train`, by the names that PyTorch scripts use, and the settings that they stand for.
 import { type Command, Option } from 'commander';
-import { choices, type PartialRunConfig, type RunConfig } from '../config.ts';
+import { choices, type MarkerDataConfig, type PartialRunConfig, type RunConfig } from '../config.ts';
 import { quickstartConfig } from '../quickstart-config.ts';
 import { decimal, heatmapWeight, once, range, wholeNumber, wholeNumbers } from './parse.ts';
 
@@ -36,7 +36,7 @@ export interface TrainOptions {
   readonly selectiveEps?: number;
   readonly range?: RunConfig['isnet']['range'];
   readonly rangeEpochs?: number;
-  readonly background?: RunConfig['data']['background'];
+  readonly background?: MarkerDataConfig['background'];
   readonly trainCount?: number;
   readonly validationCount?: number;
   readonly testCount?: number;

@@ -10,6 +10,8 @@ export interface Dataset {
   readonly masks: Float32Array;
   /** [N], positions in `classNames`. */
   readonly labels: Uint8Array;
+  /** [N], 0 for an image without a mask, which counts for classification only; all have one if left out. */
+  readonly hasMask?: Uint8Array;
   readonly count: number;
   readonly channels: number;
   readonly height: number;
@@ -46,7 +48,7 @@ export function checkDataset(where: string, dataset: Dataset, options: CheckOpti
   for (let n = 0; n < dataset.count; n++) {
     checkLabel(where, dataset, n);
     checkImage(where, dataset, n);
-    if (hasMasks) checkMask(where, dataset, n, emptyMasks);
+    if (hasMasks && dataset.hasMask?.[n] !== 0) checkMask(where, dataset, n, emptyMasks);
   }
 }
 
@@ -66,6 +68,11 @@ function checkSizes(where: string, dataset: Dataset): void {
     throw new DataError(`${where}: ${labels.length} labels for ${count} images; give every image one label`);
   }
   const imageSize = channels * height * width;
+  if (dataset.hasMask && dataset.hasMask.length !== count) {
+    throw new DataError(
+      `${where}: hasMask has ${dataset.hasMask.length} entries for ${count} images; give it one per image`,
+    );
+  }
   if (images.length !== count * imageSize) {
     throw new DataError(
       `${where}: ${images.length} image values, but [${count}, ${channels}, ${height}, ${width}] has ` +
@@ -150,6 +157,7 @@ export function subset(dataset: Dataset, indices: ArrayLike<number>): Dataset {
   const images = new Float32Array(indices.length * imageSize);
   const masks = new Float32Array(indices.length * maskSize);
   const labels = new Uint8Array(indices.length);
+  const hasMask = dataset.hasMask && Uint8Array.from(indices, (n) => dataset.hasMask?.[n] ?? 1);
   for (let i = 0; i < indices.length; i++) {
     const n = indices[i];
     if (!Number.isInteger(n) || n < 0 || n >= count) {
@@ -159,7 +167,8 @@ export function subset(dataset: Dataset, indices: ArrayLike<number>): Dataset {
     masks.set(dataset.masks.subarray(n * maskSize, (n + 1) * maskSize), i * maskSize);
     labels[i] = dataset.labels[n];
   }
-  return { images, masks, labels, count: indices.length, channels, height, width, classNames };
+  const parts = hasMask ? { images, masks, labels, hasMask } : { images, masks, labels };
+  return { ...parts, count: indices.length, channels, height, width, classNames };
 }
 
 export interface BatchOptions {

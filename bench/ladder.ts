@@ -1,0 +1,91 @@
+// Every way to multiply matrices on one adapter, measured in turns: `node --import tsx bench/ladder.ts --help`.
+import { Command } from 'commander';
+import type { GemmVariant } from '../engine/dispatch.ts';
+import type { GpuDevice } from '../engine/gpu-device.ts';
+import { openDevice } from '../engine/node-device.ts';
+import { waitPolitely } from '../engine/patience.ts';
+import { scope } from '../engine/scope.ts';
+import type { BenchCase, Workload } from './case.ts';
+import { convCases } from './conv.ts';
+import { matmulCases } from './matmul.ts';
+import { quantile } from './measure.ts';
+
+type Rung = GemmVariant;
+
+/** From the obvious kernel upwards. The panel needs subgroups of a fixed size. */
+const rungsOf = ({ profile }: GpuDevice): Rung[] =>
+  profile.subgroupSize > 0 ? ['plain', 'tiled', 'wide', 'panel'] : ['plain', 'tiled', 'wide'];
+
+// The wait for an idle queue costs up to a millisecond.
+const RUN_MS = 20;
+const MOST_CALLS = 50;
+
+interface Climber {
+  readonly device: GpuDevice;
+  readonly workload: Workload;
+  readonly times: number[];
+  callCount: number;
+}
+
+/** Milliseconds per call. */
+async function run({ device, workload, callCount }: Climber): Promise<number> {
+  const start = performance.now();
+  for (let i = 0; i < callCount; i++) scope(device, () => void workload.call());
+  device.flush();
+  await waitPolitely(device.raw.queue.onSubmittedWorkDone());
+  return (performance.now() - start) / callCount;
+}
+
+/** Median GFLOP/s of each device on one case; the devices take turns. */
+async function climb(bench: BenchCase, devices: readonly GpuDevice[], roundCount: number): Promise<number[]> {
+  const climbers = devices.map(
+    (device): Climber => ({ device, workload: bench.prepare(device, false), times: [], callCount: 1 }),
+  );
+  for (const climber of climbers) {
+    // The first call compiles the kernels.
+    await run(climber);
+    climber.callCount = Math.min(MOST_CALLS, Math.ceil(RUN_MS / (await run(climber))));
+  }
+  for (let round = 0; round < roundCount; round++) {
+    for (const climber of climbers) climber.times.push(await run(climber));
+  }
+  for (const { device, workload } of climbers) {
+    workload.close();
+    device.trim();
+  }
+  return climbers.map(({ times }) => {
+    const ascending = times.sort((a, b) => a - b);
+    return (1000 * bench.workPerCall) / quantile(ascending, 0.5);
+  });
+}
+
+interface Options {
+  readonly filter: string;
+  readonly rounds: string;
+  readonly rungs?: string;
+}
+
+async function main({ filter, rounds, rungs: wanted }: Options): Promise<void> {
+  const own = await openDevice({ log: console.warn });
+  const rungs = rungsOf(own).filter((rung) => wanted === undefined || wanted.split(',').includes(rung));
+  const devices = await Promise.all(rungs.map((rung) => openDevice({ profile: { chooseGemm: () => rung } })));
+  console.log(`${own.description}, GFLOP/s, medians of ${rounds} rounds\n`);
+  console.log(`${'case'.padEnd(32)}${rungs.map((rung) => rung.padStart(9)).join('')}`);
+  try {
+    for (const bench of [...matmulCases, ...convCases]) {
+      if (!bench.name.includes(filter)) continue;
+      const rates = await climb(bench, devices, Number(rounds));
+      console.log(`${bench.name.padEnd(32)}${rates.map((rate) => rate.toFixed(2).padStart(9)).join('')}`);
+    }
+  } finally {
+    for (const device of [own, ...devices]) await device.close();
+  }
+}
+
+await new Command('ladder')
+  .description('Measure every kernel for products of matrices, whatever the adapter would choose.')
+  .option('--filter <text>', 'only cases with this in their name', '')
+  .option('--rounds <count>', 'runs of each kernel per case', '5')
+  .option('--rungs <names>', 'only these kernels, separated by commas')
+  .action(main)
+  .parseAsync();

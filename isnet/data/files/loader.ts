@@ -1,0 +1,171 @@
+// Images on disk as sources of batches: threads work a few batches ahead of the device, and memory holds those few and
+// the cache, however many images there are.
+import { join } from 'node:path';
+import type { ImageDataConfig } from '../../config.ts';
+import type { Sample, SampleList } from '../sample-list.ts';
+import { maskCountOf, soundList, splitsOf } from '../sample-list.ts';
+import { type BatchSource, type EpochOptions, type HostBatch, ordersOf } from '../source.ts';
+import { listSamples } from './list-samples.ts';
+import { defaultWorkerCount, WorkerPool } from './worker-pool.ts';
+
+/** The splits of a data set on disk, and the threads behind them. */
+export interface ImageData {
+  readonly train: BatchSource;
+  readonly validation: BatchSource | null;
+  /** By split name: `test`, `test-<name>`. */
+  readonly tests: Readonly<Record<string, BatchSource>>;
+  /** Ends the threads; batches that are still awaited are rejected. */
+  close(): Promise<void>;
+}
+
+export interface OpenImagesOptions {
+  /** Fixes the variations; the order of images takes its own seed, in `epoch`. */
+  readonly seed: number;
+  /** Told once about masks with soft edges. */
+  readonly log?: (line: string) => void;
+}
+
+/**
+ * Opens a data set for training. Its list is checked here, its pictures when they come up: `isnet data check` opens all
+ * of them beforehand. Throws DataError for the first error of the list.
+ */
+export async function openImages(config: ImageDataConfig, options: OpenImagesOptions): Promise<ImageData> {
+  const list = soundList(await listSamples(config.source));
+  const { height, width, channels, resize, cropMargin, emptyMasks, augment } = config;
+  const maskCount = maskCountOf(list);
+  const pool = await WorkerPool.open(
+    {
+      samples: list.samples.map(({ file, mask }) => ({ file, mask })),
+      frame: { channels, resize, height: height + cropMargin, width: width + cropMargin },
+      classNames: list.classNames,
+      augmentation: augment,
+      cacheBytes: config.cacheMegabytes * 2 ** 20,
+      seed: options.seed,
+      height,
+      width,
+      emptyMasks,
+      maskCount,
+    },
+    config.workers ?? defaultWorkerCount(),
+  );
+  const report = reporterOf(options.log);
+  const sourceOf = (split: string): BatchSource =>
+    new ImageSource({ list, split, pool, config, maskCount, report });
+  const splits = splitsOf(list.samples);
+  return {
+    train: sourceOf('train'),
+    validation: splits.includes('val') ? sourceOf('val') : null,
+    tests: Object.fromEntries(
+      splits.filter((name) => name.startsWith('test')).map((name) => [name, sourceOf(name)]),
+    ),
+    close: () => pool.close(),
+  };
+}
+
+type Report = (soft: { readonly file: string; readonly count: number }) => void;
+
+function reporterOf(log: OpenImagesOptions['log']): Report {
+  let isSaid = false;
+  return ({ file, count }) => {
+    if (isSaid) return;
+    isSaid = true;
+    log?.(
+      `warning: the mask of '${join(file)}' has soft edges (${count} pixels between black and white); masks are cut at one half`,
+    );
+  };
+}
+
+interface SplitOptions {
+  readonly list: SampleList;
+  readonly split: string;
+  readonly pool: WorkerPool;
+  readonly config: ImageDataConfig;
+  readonly maskCount: number;
+  readonly report: Report;
+}
+
+/** One split of a data set on disk. */
+class ImageSource implements BatchSource {
+  readonly count: number;
+  readonly channels: number;
+  readonly height: number;
+  readonly width: number;
+  readonly classNames: readonly string[];
+  readonly isMultiLabel: boolean;
+  readonly maskCount: number;
+  readonly #samples: readonly Sample[];
+  /** Numbers of the samples in the whole list, which is how the threads know them. */
+  readonly #numbers: Uint32Array;
+  readonly #pool: WorkerPool;
+  readonly #prefetch: number;
+  readonly #report: Report;
+
+  constructor({ list, split, pool, config, maskCount, report }: SplitOptions) {
+    const chosen = [...list.samples.entries()].filter(([, sample]) => sample.split === split);
+    this.#samples = chosen.map(([, sample]) => sample);
+    this.#numbers = Uint32Array.from(chosen, ([number]) => number);
+    this.count = chosen.length;
+    this.channels = config.channels;
+    this.height = config.height;
+    this.width = config.width;
+    this.classNames = list.classNames;
+    this.isMultiLabel = list.isMultiLabel;
+    this.maskCount = maskCount;
+    this.#pool = pool;
+    this.#prefetch = config.prefetch;
+    this.#report = report;
+  }
+
+  epoch(options: EpochOptions): AsyncIterable<HostBatch> {
+    return this.#ahead(ordersOf(this, options), options);
+  }
+
+  async *#ahead(
+    orders: readonly Uint32Array[],
+    { epoch = 0, isAugmented = false }: EpochOptions,
+  ): AsyncGenerator<HostBatch, void> {
+    const coming: Promise<HostBatch>[] = [];
+    for (let next = 0; next < orders.length || coming.length > 0; ) {
+      while (next < orders.length && coming.length <= this.#prefetch) {
+        const batch = this.#load(orders[next++], epoch, isAugmented);
+        // Whoever awaits it gets the error; until then it is nobody's.
+        batch.catch(() => undefined);
+        coming.push(batch);
+      }
+      yield (await coming.shift()) as HostBatch;
+    }
+  }
+
+  async #load(indices: Uint32Array, epoch: number, isAugmented: boolean): Promise<HostBatch> {
+    const numbers = indices.map((n) => this.#numbers[n]);
+    const parts = await this.#pool.load(numbers, epoch, isAugmented);
+    const count = indices.length;
+    const imageSize = this.channels * this.height * this.width;
+    const maskSize = this.maskCount * this.height * this.width;
+    const images = new Float32Array(count * imageSize);
+    const masks = new Float32Array(count * maskSize);
+    const hasMask = new Float32Array(count);
+    for (const { places, loaded } of parts) {
+      if (loaded.soft) this.#report(loaded.soft);
+      places.forEach((n, k) => {
+        images.set(loaded.images.subarray(k * imageSize, (k + 1) * imageSize), n * imageSize);
+        masks.set(loaded.masks.subarray(k * maskSize, (k + 1) * maskSize), n * maskSize);
+        hasMask[n] = loaded.hasMask[k];
+      });
+    }
+    return { count, images, masks, hasMask, ...this.#labels(indices), indices };
+  }
+
+  #labels(indices: Uint32Array): Pick<HostBatch, 'targets' | 'known'> {
+    const classCount = this.classNames.length;
+    const targets = new Float32Array(indices.length * classCount);
+    const known = new Float32Array(indices.length * classCount);
+    indices.forEach((index, n) => {
+      this.#samples[index].labels.forEach((label, c) => {
+        targets[n * classCount + c] = label === 1 ? 1 : 0;
+        known[n * classCount + c] = label === -1 ? 0 : 1;
+      });
+    });
+    return { targets, known };
+  }
+}

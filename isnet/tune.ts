@@ -1,0 +1,173 @@
+// Finds the fastest kernel for products of matrices on this machine (Node only): all that can run take turns.
+
+import { full } from '../engine/create.ts';
+import type { GemmVariant, ProductFacts } from '../engine/dispatch.ts';
+import { type GemmTuning, productClass } from '../engine/gemm-tuning.ts';
+import type { GpuDevice } from '../engine/gpu-device.ts';
+import { openDevice } from '../engine/node-device.ts';
+import { conv2d, conv2dInputGrad, conv2dWeightGrad } from '../engine/ops/conv.ts';
+import { possibleVariants } from '../engine/ops/gemm-variants.ts';
+import { matmul } from '../engine/ops/matmul.ts';
+import { waitPolitely } from '../engine/patience.ts';
+import { keep, scope, withoutRecording } from '../engine/scope.ts';
+import type { Shape } from '../engine/shape.ts';
+import { release, type Tensor } from '../engine/tensor.ts';
+
+/** One class of products and the time of each kernel, in milliseconds per call; undefined where it was given up. */
+export interface TunedClass {
+  readonly name: string;
+  readonly example: string;
+  readonly ms: Readonly<Partial<Record<GemmVariant, number>>>;
+  readonly fastest: GemmVariant;
+}
+
+interface TuningCase {
+  readonly name: string;
+  readonly shapes: readonly Shape[];
+  readonly run: (inputs: readonly Tensor[]) => Tensor;
+}
+
+const matmulCase = (m: number, k: number, n: number): TuningCase => ({
+  name: `matmul ${m}x${k}x${n}`,
+  shapes: [
+    [m, k],
+    [k, n],
+  ],
+  run: ([a, b]) => matmul(a, b),
+});
+
+interface ConvLayer {
+  readonly N: number;
+  readonly C: number;
+  readonly O: number;
+  readonly size: number;
+  readonly kernel: number;
+  readonly stride: number;
+}
+
+/** The three directions of one layer. */
+function convCases({ N, C, O, size, kernel, stride }: ConvLayer): TuningCase[] {
+  const padding = (kernel - 1) / 2;
+  const out = Math.floor((size + 2 * padding - kernel) / stride) + 1;
+  const x = [N, C, size, size];
+  const w = [O, C, kernel, kernel];
+  const y = [N, O, out, out];
+  const options = { stride, padding };
+  const layer = `${N}x${C}x${size}x${size} -> ${O}, ${kernel}x${kernel}${stride > 1 ? `/${stride}` : ''}`;
+  return [
+    { name: `conv ${layer}`, shapes: [x, w], run: ([a, b]) => conv2d(a, b, options) },
+    {
+      name: `its input gradient, ${layer}`,
+      shapes: [y, w],
+      run: ([a, b]) => conv2dInputGrad(a, b, [size, size], options),
+    },
+    {
+      name: `its weight gradient, ${layer}`,
+      shapes: [x, y],
+      run: ([a, b]) => conv2dWeightGrad(a, b, [kernel, kernel], options),
+    },
+  ];
+}
+
+// The quickstart's layers, and those of a ResNet at two resolutions.
+const layers: readonly ConvLayer[] = [
+  { N: 32, C: 1, O: 8, size: 28, kernel: 5, stride: 2 },
+  { N: 32, C: 8, O: 16, size: 14, kernel: 3, stride: 2 },
+  { N: 8, C: 32, O: 64, size: 32, kernel: 3, stride: 1 },
+  { N: 8, C: 64, O: 64, size: 56, kernel: 3, stride: 1 },
+  { N: 8, C: 256, O: 256, size: 14, kernel: 3, stride: 1 },
+  { N: 1, C: 3, O: 64, size: 224, kernel: 7, stride: 2 },
+];
+
+const cases: readonly TuningCase[] = [
+  matmulCase(32, 784, 32),
+  matmulCase(64, 64, 64),
+  matmulCase(128, 4096, 1000),
+  matmulCase(256, 256, 256),
+  matmulCase(1024, 1024, 1024),
+  ...layers.flatMap(convCases),
+];
+
+const ROUND_COUNT = 5;
+const ROUND_MS = 15;
+const MOST_CALLS = 100;
+/** A kernel that takes this many times as long as the best is not timed further. */
+const HOPELESS = 4;
+
+/** A device that runs one variant and remembers what it was asked for. */
+interface Candidate {
+  readonly variant: GemmVariant;
+  readonly device: GpuDevice;
+  readonly products: ProductFacts[];
+}
+
+async function openCandidate(variant: GemmVariant): Promise<Candidate> {
+  const products: ProductFacts[] = [];
+  const chooseGemm = (product: ProductFacts) => {
+    products.push(product);
+    return variant;
+  };
+  return { variant, device: await openDevice({ profile: { chooseGemm } }), products };
+}
+
+/**
+ * Measures every class of a list of products typical for networks, with all kernels that the adapter of `device` can
+ * run; `onClass` is told of each. Takes one to a few minutes.
+ */
+export async function tuneGemm(
+  device: GpuDevice,
+  onClass?: (tuned: TunedClass) => void,
+): Promise<GemmTuning> {
+  const candidates: Candidate[] = [];
+  for (const variant of possibleVariants(device.profile)) candidates.push(await openCandidate(variant));
+  try {
+    const variants: Record<string, GemmVariant> = {};
+    for (const each of cases) {
+      const tuned = await tuneCase(each, candidates);
+      if (tuned.name in variants) continue;
+      variants[tuned.name] = tuned.fastest;
+      onClass?.(tuned);
+    }
+    return { adapter: device.description, date: new Date().toISOString(), variants };
+  } finally {
+    for (const candidate of candidates) await candidate.device.close();
+  }
+}
+
+async function tuneCase({ name, shapes, run }: TuningCase, candidates: readonly Candidate[]) {
+  const runs = candidates.map(({ variant, device, products }) => {
+    products.length = 0;
+    const inputs = shapes.map((shape) => keep(full(device, shape, 0.5)));
+    const call = () => withoutRecording(device, () => scope(device, () => void run(inputs)));
+    return { variant, device, inputs, products, call, callCount: 1, times: [] as number[] };
+  });
+  const timed = async ({ device, call, callCount }: (typeof runs)[number]): Promise<number> => {
+    const startMs = performance.now();
+    for (let i = 0; i < callCount; i++) call();
+    device.flush();
+    await waitPolitely(device.raw.queue.onSubmittedWorkDone());
+    return (performance.now() - startMs) / callCount;
+  };
+  const first = new Map<GemmVariant, number>();
+  for (const each of runs) {
+    // Compiles.
+    await timed(each);
+    const ms = await timed(each);
+    first.set(each.variant, ms);
+    each.callCount = Math.min(MOST_CALLS, Math.ceil(ROUND_MS / ms));
+  }
+  const best = Math.min(...first.values());
+  const hopeful = runs.filter(({ variant }) => (first.get(variant) ?? 0) <= HOPELESS * best);
+  for (let round = 0; round < ROUND_COUNT; round++) {
+    for (const each of hopeful) each.times.push(await timed(each));
+  }
+  const ms: Partial<Record<GemmVariant, number>> = {};
+  for (const { variant, times } of hopeful) ms[variant] = times.sort((a, b) => a - b)[ROUND_COUNT >> 1];
+  const fastest = hopeful.reduce((a, b) => ((ms[b.variant] ?? 0) < (ms[a.variant] ?? 0) ? b : a)).variant;
+  const product = runs[0].products[0];
+  for (const { inputs, device } of runs) {
+    for (const t of inputs) release(t);
+    device.trim();
+  }
+  return { name: productClass(product), example: name, ms, fastest };
+}
