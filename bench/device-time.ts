@@ -10,8 +10,8 @@ const QUERY_RESOLVE = 0x200;
 
 /**
  * Milliseconds that the compute passes encoded by `work` took on the device, summed; copies and gaps between passes are
- * not in it. Null where the device has no timestamps, when `work` encodes no pass, or more than 2048. Dawn rounds
- * timestamps to 2^16 ns, so `work` should last some milliseconds. `work` must have submitted all that it encodes.
+ * not in it. Null where the device has no timestamps, when `work` encodes no pass, or more than 2048. `work` must have
+ * submitted all that it encodes.
  */
 export async function deviceMs(device: GpuDevice, work: () => Promise<void>): Promise<number | null> {
   const { raw } = device;

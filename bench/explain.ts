@@ -1,7 +1,7 @@
 // What an explanation costs beside a forward pass, for the three seeds that ISNets start relevance from.
 import { tensor } from '../engine/create.ts';
 import { type Device, release } from '../engine/tensor.ts';
-import { isnetMaps } from '../isnet/objective.ts';
+import { isnetMaps } from '../isnet/maps.ts';
 import type { Variant } from '../isnet/seeds.ts';
 import type { BenchCase, Workload } from './case.ts';
 import {

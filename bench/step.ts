@@ -1,16 +1,18 @@
 // Training steps as users wait for them: of an ordinary classifier, of ISNets, and of the CNN that the peers train.
+import { capture } from '../engine/capture.ts';
 import { tensor } from '../engine/create.ts';
 import { backward } from '../engine/grad.ts';
 import { reshape } from '../engine/ops/broadcast.ts';
 import { concat } from '../engine/ops/layout.ts';
-import { withoutRecording } from '../engine/scope.ts';
+import { keep, withoutRecording } from '../engine/scope.ts';
 import { type Device, release, type Tensor } from '../engine/tensor.ts';
 import { uploadBatch } from '../isnet/batch.ts';
 import { classifierLosses, type IsnetOptions, isnetLosses } from '../isnet/objective.ts';
 import type { Variant } from '../isnet/seeds.ts';
-import { Adam, clipByGlobalNorm, globalNorm, SGD } from '../nn/optim.ts';
+import { TrainStep } from '../isnet/train-step.ts';
+import { Adam, globalNorm, SGD } from '../nn/optim.ts';
 import type { BenchCase, Workload } from './case.ts';
-import { cnnGradients, newCnn, uploadCnnBatch } from './cnn.ts';
+import { type CnnBatch, cnnGradients, newCnn, uploadCnnBatch } from './cnn.ts';
 import { DISTINCT_COUNT } from './data.ts';
 import { cnn } from './shapes.ts';
 import { BATCH_SIZE, CHECKED_SIZE, LABEL, newModel, randomImages, STEP_TOLERANCE } from './small-net.ts';
@@ -20,37 +22,33 @@ const P = 0.7;
 // Small, so that hundreds of steps on one batch leave the numbers where they were.
 const LEARNING_RATE = 1e-5;
 
-/** The step of isnet/train.ts: upload, losses, gradients, clipping for an ISNet, Adam. */
+/** The step of isnet/train.ts, captured: upload, losses, gradients, clipping for an ISNet, Adam. */
 function prepareTraining(device: Device, isCheck: boolean, variant: Variant | null): Workload {
   const model = newModel(device).train();
   const dataset = randomImages(isCheck ? CHECKED_SIZE : BATCH_SIZE);
   const indices = Uint32Array.from({ length: dataset.count }, (_, i) => i);
   const optimizer = new Adam(model.namedParameters());
+  const options = variant ? { ...isnet, variant } : undefined;
+  const steps = new TrainStep(device, model, optimizer, {
+    isnet: options,
+    clipNorm: options && 1,
+    seed: 0,
+  });
   let counter = 0;
-  const gradientsOf = (): { loss: Tensor; gradients: Tensor[] } => {
-    const batch = uploadBatch(device, dataset, indices);
-    const losses = variant
-      ? isnetLosses(
-          model,
-          batch,
-          { ...isnet, variant },
-          {
-            P: tensor(device, [P], []),
-            key: tensor(device, [0, counter++], [2]),
-          },
-        )
-      : classifierLosses(model, batch);
-    const loss = reshape(losses.total, [1]);
-    return { loss, gradients: backward(losses.total, model.parameters(), { retain: [loss] }) };
-  };
   return {
     call() {
-      const { gradients } = gradientsOf();
-      optimizer.step(variant ? clipByGlobalNorm(device, gradients, 1) : gradients, LEARNING_RATE);
+      release(steps.train(dataset, indices, { P, counter: counter++ }, LEARNING_RATE));
     },
     // Loss and size of the gradient, and no new weights: Adam makes a full step of a gradient that is all rounding.
-    result: () => lossAndNorm(gradientsOf()),
+    result() {
+      const batch = uploadBatch(device, dataset, indices);
+      const numbers = { P: tensor(device, [P], []), key: tensor(device, [0, 0], [2]) };
+      const losses = options ? isnetLosses(model, batch, options, numbers) : classifierLosses(model, batch);
+      const loss = reshape(losses.total, [1]);
+      return lossAndNorm({ loss, gradients: backward(losses.total, model.parameters(), { retain: [loss] }) });
+    },
     close() {
+      steps.dispose();
       model.dispose();
       optimizer.dispose();
     },
@@ -64,17 +62,22 @@ function prepareCnn(device: Device, isCheck: boolean, hasPenalty: boolean): Work
   const model = newCnn(device);
   const batch = uploadCnnBatch(device, isCheck ? DISTINCT_COUNT : cnn.N);
   const optimizer = new SGD(model.namedParameters());
+  const scalars = keep(tensor(device, optimizer.nextScalars(LEARNING_RATE), [1]));
+  const step = capture(device, (inputs: CnnBatch & { readonly scalars: Tensor }) => {
+    const { loss, gradients } = cnnGradients(model, inputs, hasPenalty);
+    optimizer.apply(gradients, inputs.scalars);
+    return { loss };
+  });
   return {
     call() {
-      const { gradients } = cnnGradients(model, batch, hasPenalty);
-      optimizer.step(gradients, LEARNING_RATE);
+      release(step({ ...batch, scalars }).loss);
     },
     result: () => lossAndNorm(cnnGradients(model, batch, hasPenalty)),
     close() {
+      step.dispose();
       optimizer.dispose();
       model.dispose();
-      release(batch.images);
-      release(batch.targets);
+      for (const t of [batch.images, batch.targets, scalars]) release(t);
     },
   };
 }

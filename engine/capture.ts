@@ -1,8 +1,10 @@
 // Records a step once and runs it again and again: without JavaScript's share of the work, and with fewer kernels.
-import { assign } from './create.ts';
+import { assign, full } from './create.ts';
 import { UsageError } from './errors.ts';
-import { keep, scope } from './scope.ts';
-import { formatShape, type Shape, sizeOf } from './shape.ts';
+import { apply } from './op.ts';
+import { reshapeOp } from './ops/broadcast.ts';
+import { keep, scope, withRecording } from './scope.ts';
+import { formatShape } from './shape.ts';
 import { type Device, release, Tensor } from './tensor.ts';
 import { isRecordingDevice, type Recording, type RecordingDevice, Trace } from './trace.ts';
 
@@ -11,7 +13,7 @@ export type NamedTensors = Readonly<Record<string, Tensor>>;
 
 /** A step that is recorded at its first call; see `capture`. */
 export interface CapturedStep<Inputs extends NamedTensors, Outputs extends NamedTensors> {
-  /** Runs the step. The outputs are new tensors that the caller releases, or the scope around the call. */
+  /** Runs the step. The outputs are new tensors without history that the caller releases, or the scope around the call. */
   (inputs: Inputs): Outputs;
   /** Records the step for inputs of these shapes without running it, and compiles its kernels side by side. */
   prepare(inputs: Inputs): Promise<void>;
@@ -19,12 +21,11 @@ export interface CapturedStep<Inputs extends NamedTensors, Outputs extends Named
   dispose(): void;
 }
 
-/** One recording with the tensors that stand for its inputs and the shapes of what it returns. */
+/** One recording with the tensors that stand for its inputs. */
 interface Entry<Inputs> {
   readonly trace: Trace;
   readonly recording: Recording;
   readonly slots: Inputs;
-  readonly outputShapes: ReadonlyMap<string, Shape>;
 }
 
 // A training loop has two shapes of batches, the last one being smaller. More variety is a leak.
@@ -32,7 +33,8 @@ const MAX_RECORDINGS = 8;
 
 /**
  * A function that does what `step` does, from a recording of its first call. Elementwise ops that follow one another run
- * as one kernel, results that nobody needs are not computed, and buffers, kernels and bind groups are made once.
+ * as one kernel, results that nobody needs are not computed, and buffers, kernels and bind groups are made once. The
+ * numbers are those of the step uncaptured, to the bit.
  *
  * `step` is called once per set of input shapes, and on devices that cannot record, such as the CPU, at every call. So
  * whatever may change from call to call must be a tensor: an input, or a tensor from outside that is overwritten by
@@ -70,12 +72,15 @@ export function capture<Inputs extends NamedTensors, Outputs extends NamedTensor
   };
 
   const run = (inputs: Inputs): Outputs => {
-    if (device.recorder.trace) return step(inputs);
-    if (!isRecordingDevice(device)) return scope(device, () => step(inputs));
-    const { recording, slots, outputShapes } = entryFor(device, inputs);
+    // A part of the step around: with its history, and with what that history needs.
+    if (device.recorder.trace) return changed(runStep(device, step, inputs), viewOf);
+    if (!isRecordingDevice(device)) {
+      return scope(device, () => changed(runStep(device, step, inputs), copyOf));
+    }
+    const { trace, recording, slots } = entryFor(device, inputs);
     for (const [name, slot] of Object.entries(slots)) assign(slot, inputs[name]);
     const storages = recording.replay();
-    const outputs = [...outputShapes].map(([name, shape], i) => [
+    const outputs = trace.outputs.map(({ name, shape }, i) => [
       name,
       new Tensor(device, shape, storages[i], null),
     ]);
@@ -84,7 +89,9 @@ export function capture<Inputs extends NamedTensors, Outputs extends NamedTensor
 
   return Object.assign(run, {
     async prepare(inputs: Inputs): Promise<void> {
-      if (isRecordingDevice(device)) await entryFor(device, inputs).recording.prepare();
+      // Inside of another captured step it will be a part of that one.
+      if (device.recorder.trace || !isRecordingDevice(device)) return;
+      await entryFor(device, inputs).recording.prepare();
     },
     dispose(): void {
       for (const [key, entry] of [...entries]) drop(key, entry);
@@ -96,10 +103,61 @@ function checkInputs(device: Device, inputs: NamedTensors): void {
   for (const [name, t] of Object.entries(inputs)) {
     if (!(t instanceof Tensor) || t.isReleased || t.device !== device) {
       throw new UsageError(
-        `capture: input '${name}' is ${t instanceof Tensor ? `the ${t}` : 'no tensor'}; pass live tensors of ${device.description}`,
+        `capture: input '${name}' is ${describe(t)}; pass live tensors of ${device.description}`,
       );
     }
   }
+}
+
+/** The outputs of the step itself. Throws UsageError for those that are none, and where it overwrites an input. */
+function runStep<Inputs extends NamedTensors, Outputs extends NamedTensors>(
+  device: Device,
+  step: (inputs: Inputs) => Outputs,
+  inputs: Inputs,
+): Outputs {
+  const before = Object.values(inputs).map(({ storage }) => storage?.version);
+  const outputs = withRecording(device, () => step(inputs));
+  for (const [i, [name, { storage }]] of Object.entries(inputs).entries()) {
+    // A recording has copies of its inputs: nobody would see the new numbers.
+    if (storage && storage.version !== before[i]) {
+      throw new UsageError(
+        `capture: the step overwrites its input '${name}'; return the new numbers, or use the tensor from outside of the step`,
+      );
+    }
+  }
+  checkOutputs(device, outputs);
+  return outputs;
+}
+
+function checkOutputs(device: Device, outputs: NamedTensors): void {
+  const isPromise = outputs instanceof Promise;
+  if (isPromise || outputs === null || typeof outputs !== 'object') {
+    throw new UsageError(
+      `capture: the step returned ${isPromise ? 'a promise' : outputs}; return an object of tensors, { loss }`,
+    );
+  }
+  for (const [name, t] of Object.entries(outputs)) {
+    if (!(t instanceof Tensor) || t.device !== device) {
+      throw new UsageError(
+        `capture: output '${name}' is ${describe(t)}; return an object of tensors on ${device.description}, { loss }`,
+      );
+    }
+  }
+}
+
+const describe = (t: unknown): string => (t instanceof Tensor ? `the ${t}` : 'no tensor');
+
+/** Other tensors under the same names. */
+function changed<Outputs extends NamedTensors>(outputs: Outputs, change: (t: Tensor) => Tensor): Outputs {
+  return Object.fromEntries(Object.entries(outputs).map(([name, t]) => [name, change(t)])) as Outputs;
+}
+
+const viewOf = (t: Tensor): Tensor => apply(reshapeOp, [t], { shape: t.shape });
+
+function copyOf(t: Tensor): Tensor {
+  const copy = full(t.device, t.shape, 0);
+  assign(copy, t);
+  return copy;
 }
 
 /** Runs the step on tensors that stand for its inputs, with a trace in place of the device. */
@@ -109,21 +167,16 @@ function record<Inputs extends NamedTensors, Outputs extends NamedTensors>(
   inputs: Inputs,
 ): Entry<Inputs> {
   const { recorder } = device;
-  const slots = Object.fromEntries(
-    Object.entries(inputs).map(([name, { shape }]) => {
-      const storage = device.upload(new Float32Array(sizeOf(shape)), shape);
-      return [name, keep(new Tensor(device, shape, storage, null))];
-    }),
-  ) as Inputs;
+  const slots = changed(inputs, ({ shape }) => keep(full(device, shape, 0)));
   const trace = new Trace(recorder.nextId++);
   recorder.trace = trace;
   try {
-    return scope(device, () => {
-      const outputs = scope(device, () => step(slots));
-      const outputShapes = checkOutputs(outputs);
-      checkNothingEscaped(trace, outputs);
-      return { trace, recording: device.compile(trace, Object.values(outputs)), slots, outputShapes };
+    scope(device, () => {
+      const outputs = runStep(device, step, slots);
+      for (const [name, t] of Object.entries(outputs)) trace.output(name, t);
     });
+    checkNothingEscaped(trace);
+    return { trace, recording: device.compile(trace), slots };
   } catch (error) {
     trace.release(device);
     for (const slot of Object.values(slots)) release(slot);
@@ -133,20 +186,9 @@ function record<Inputs extends NamedTensors, Outputs extends NamedTensors>(
   }
 }
 
-function checkOutputs(outputs: NamedTensors): Map<string, Shape> {
-  const shapes = new Map<string, Shape>();
-  for (const [name, t] of Object.entries(outputs)) {
-    if (!(t instanceof Tensor)) {
-      throw new UsageError(`capture: output '${name}' is no tensor; return an object of tensors, { loss }`);
-    }
-    shapes.set(name, t.shape);
-  }
-  return shapes;
-}
-
 /** A tensor that lives on would show the numbers of a run that never was. */
-function checkNothingEscaped({ entries }: Trace, outputs: NamedTensors): void {
-  const returned = new Set(Object.values(outputs).map((t) => t.storage));
+function checkNothingEscaped({ entries, outputs }: Trace): void {
+  const returned = new Set(outputs.map(({ storage }) => storage));
   for (const entry of entries) {
     if ('op' in entry && entry.output.owners > 0 && !returned.has(entry.output)) {
       throw new UsageError(

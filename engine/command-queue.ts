@@ -7,7 +7,8 @@ import type { Profiler } from './profiler.ts';
 export interface BoundDispatch {
   /** The op or ops, for profiles. */
   readonly name: string;
-  readonly blocks: readonly BufferBlock[];
+  /** Bytes of what it binds, for profiles. */
+  readonly byteCount: number;
   readonly pipeline: GPUComputePipeline;
   readonly bindGroup: GPUBindGroup;
   readonly workgroups: readonly [number, number, number];
@@ -50,8 +51,7 @@ export class CommandQueue {
     this.#encoded();
   }
 
-  #timedPass(profiler: Profiler, { name, pipeline, blocks }: BoundDispatch): GPUComputePassEncoder {
-    const byteCount = blocks.reduce((sum, { bytes }) => sum + bytes, 0);
+  #timedPass(profiler: Profiler, { name, pipeline, byteCount }: BoundDispatch): GPUComputePassEncoder {
     const timestampWrites = profiler.next(`${name} (${pipeline.label})`, byteCount);
     return this.#outsideOfPass().beginComputePass({ timestampWrites });
   }

@@ -3,7 +3,7 @@ import type { ShaderTexts } from '../shaders/catalogue.ts';
 import { type BufferBlock, BufferPool } from './buffer-pool.ts';
 import { CommandQueue } from './command-queue.ts';
 import type { AdapterProfile, Operand } from './dispatch.ts';
-import { DeviceError, UsageError } from './errors.ts';
+import { DeviceError } from './errors.ts';
 import { BUFFER_USAGE, MAP_READ } from './gpu-flags.ts';
 import { GpuRecording } from './gpu-recording.ts';
 import { waitPolitely } from './patience.ts';
@@ -12,7 +12,7 @@ import { describeCall, ProgramCache } from './program.ts';
 import { createRecorder } from './scope.ts';
 import { formatShape, type Shape, sizeOf } from './shape.ts';
 import { type MemoryReport, type Op, type Storage, storageOf, type Tensor } from './tensor.ts';
-import { type Recording, type RecordingDevice, type Trace, TracedStorage } from './trace.ts';
+import { type Recording, type RecordingDevice, strayTensor, type Trace, TracedStorage } from './trace.ts';
 
 /** What a `GpuDevice` is made of. */
 export interface GpuDeviceOptions {
@@ -111,7 +111,8 @@ export class GpuDevice implements RecordingDevice {
           const { pipeline, workgroups } = step;
           const bound = step.operands.map(resolve);
           const bindGroup = this.#programs.bindGroup(step, bound);
-          this.#queue.dispatch({ name: op.name, pipeline, bindGroup, workgroups, blocks: bound });
+          const byteCount = bound.reduce((sum, { bytes }) => sum + bytes, 0);
+          this.#queue.dispatch({ name: op.name, pipeline, bindGroup, workgroups, byteCount });
         }
       }
       return output;
@@ -123,9 +124,9 @@ export class GpuDevice implements RecordingDevice {
     }
   }
 
-  compile(trace: Trace, outputs: readonly Tensor[]): Recording {
+  compile(trace: Trace): Recording {
     this.#checkUsable('capture');
-    return new GpuRecording(trace, outputs, {
+    return new GpuRecording(trace, {
       programs: this.#programs,
       pool: this.#pool,
       queue: this.#queue,
@@ -203,8 +204,9 @@ export class GpuDevice implements RecordingDevice {
     this.#queue.profiler = profiler;
     try {
       work();
-      this.#queue.submit();
     } finally {
+      // Also after a failure: the open pass writes timestamps.
+      this.#queue.submit();
       this.#queue.profiler = null;
     }
     return profiler.times();
@@ -270,11 +272,7 @@ function readBatches(tensors: readonly Tensor[], limit: number): Tensor[][] {
 /** The buffer behind a tensor. Throws UsageError for one that a captured step has made and not returned. */
 function blockOf(where: string, t: Tensor): BufferBlock {
   const storage = storageOf(where, t);
-  if (storage instanceof TracedStorage) {
-    throw new UsageError(
-      `${where}: the ${t} belongs to a captured step and has no numbers outside of it; return it from the step`,
-    );
-  }
+  if (storage instanceof TracedStorage) throw strayTensor(where, t);
   return storage as BufferBlock;
 }
 

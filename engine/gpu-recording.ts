@@ -3,11 +3,12 @@ import type { BufferBlock, BufferPool } from './buffer-pool.ts';
 import type { BoundDispatch, CommandQueue } from './command-queue.ts';
 import type { AdapterProfile, Dispatch, KernelPlan, Operand } from './dispatch.ts';
 import { fusedDispatch } from './map-kernel.ts';
-import { describeCall, type ProgramCache } from './program.ts';
+import { type Lifetime, planMemory } from './memory-plan.ts';
+import { describeCall, type OpCall, type ProgramCache } from './program.ts';
 import { type Command, schedule } from './schedule.ts';
 import { sizeOf } from './shape.ts';
-import { type Storage, storageOf, type Tensor } from './tensor.ts';
-import { type Recording, type Trace, TracedStorage } from './trace.ts';
+import type { Storage } from './tensor.ts';
+import { type Recording, type Trace, type TracedOutput, TracedStorage } from './trace.ts';
 
 /** The parts of a device that a recording uses. */
 export interface RecordingContext {
@@ -41,7 +42,13 @@ interface BufferCopy {
   readonly count: number;
 }
 
-type Encoded = BoundDispatch | BufferCopy | { readonly clear: BufferBlock };
+/** The part of a buffer that a tensor uses, from its beginning. */
+interface Room {
+  readonly block: BufferBlock;
+  readonly byteCount: number;
+}
+
+type Encoded = BoundDispatch | BufferCopy | { readonly clear: Room };
 
 function jobOf(command: Command, profile: AdapterProfile): Job {
   if (command.kind === 'op') {
@@ -64,23 +71,17 @@ export class GpuRecording implements Recording {
   readonly #jobs: readonly Job[];
   readonly #watched: readonly Storage[];
   readonly #overwritten: readonly Storage[];
-  readonly #outputs: readonly { readonly storage: Storage; readonly elementCount: number }[];
+  readonly #outputs: readonly TracedOutput[];
   readonly #owned: BufferBlock[] = [];
   #encoded: readonly Encoded[] | null = null;
   #results: readonly BufferBlock[] = [];
 
-  constructor(trace: Trace, outputs: readonly Tensor[], context: RecordingContext) {
+  constructor(trace: Trace, context: RecordingContext) {
     const { programs, profile } = context;
     this.#context = context;
-    this.#outputs = outputs.map((t) => ({
-      storage: storageOf('capture', t),
-      elementCount: sizeOf(t.shape),
-    }));
-    const commands = schedule(
-      trace,
-      this.#outputs.map(({ storage }) => storage),
-      { describe: (call) => programs.describe(call), maxBuffers: profile.maxStorageBuffers },
-    );
+    this.#outputs = trace.outputs;
+    const describe = (call: OpCall) => programs.describe(call);
+    const commands = schedule(trace, { describe, maxBuffers: profile.maxStorageBuffers });
     this.#jobs = commands.map((command) => jobOf(command, profile));
     this.#overwritten = commands.flatMap((command) => (command.kind === 'copy' ? [command.to] : []));
     // What the step itself made, scalars and literals, has no other owner.
@@ -102,7 +103,7 @@ export class GpuRecording implements Recording {
     this.#encoded ??= this.#bind();
     for (const command of this.#encoded) {
       if ('pipeline' in command) queue.dispatch(command);
-      else if ('clear' in command) queue.clear(command.clear, command.clear.bytes);
+      else if ('clear' in command) queue.clear(command.clear.block, command.clear.byteCount);
       else {
         const { from, to, fromStart, toStart, count } = command;
         queue.copy(from.buffer, 4 * fromStart, to.buffer, 4 * toStart, 4 * count);
@@ -110,7 +111,8 @@ export class GpuRecording implements Recording {
     }
     // Remembered results of the old numbers are no longer true.
     for (const storage of this.#overwritten) storage.version++;
-    return this.#outputs.map(({ elementCount }, i) => {
+    return this.#outputs.map(({ shape }, i) => {
+      const elementCount = sizeOf(shape);
       const copy = pool.acquire(() => 'capture', elementCount);
       queue.copy(this.#results[i].buffer, 0, copy.buffer, 0, 4 * elementCount);
       return copy;
@@ -119,43 +121,67 @@ export class GpuRecording implements Recording {
 
   /** Gives every result a buffer for as long as it is needed, and binds the kernels to them. */
   #bind(): Encoded[] {
+    // What an attempt that failed half way has left.
+    this.dispose();
     const { programs } = this.#context;
-    const lastUse = this.#lastUses();
-    const blocks = new Map<Storage, BufferBlock>();
-    const free = new Map<number, BufferBlock[]>();
-    const acquire = (name: string, elementCount: number): BufferBlock =>
-      this.#acquire(name, elementCount, free);
-    const giveBack = (block: BufferBlock): void => {
-      free.set(block.bytes, [...(free.get(block.bytes) ?? []), block]);
-    };
-    const blockOf = (storage: Storage): BufferBlock =>
-      storage instanceof TracedStorage ? (blocks.get(storage) as BufferBlock) : (storage as BufferBlock);
-    const encoded = this.#jobs.flatMap(({ name, where, plan, inputs, output, made }, i): Encoded[] => {
-      for (const storage of made) blocks.set(storage, acquire(where, storage.elementCount));
-      const temps = (plan.temps ?? []).map((size) => acquire(where, size));
-      const resolve = (operand: Operand): BufferBlock => {
+    const { blockOf, tempsOf } = this.#allocate();
+    const encoded = this.#jobs.flatMap((job): Encoded[] => {
+      const { name, where, plan, inputs, output } = job;
+      const temps = tempsOf.get(job) ?? [];
+      const resolve = (operand: Operand): Room => {
         if (operand === 'output') return blockOf(output as Storage);
         return 'input' in operand ? blockOf(inputs[operand.input]) : temps[operand.temp];
       };
-      const steps = programs.prepare(where, plan).steps.map((step): Encoded => {
+      return programs.prepare(where, plan).steps.map((step): Encoded => {
         if ('clear' in step) return { clear: resolve(step.clear) };
         if ('copy' in step) {
           const { copy, from, to, count } = step;
-          return { from: resolve(copy), to: resolve('output'), fromStart: from, toStart: to, count };
+          const [source, target] = [resolve(copy).block, resolve('output').block];
+          return { from: source, to: target, fromStart: from, toStart: to, count };
         }
         const { pipeline, workgroups } = step;
-        const bound = step.operands.map(resolve);
-        return { name, pipeline, bindGroup: programs.bind(step, bound), workgroups, blocks: bound };
+        const rooms = step.operands.map(resolve);
+        const bindGroup = programs.bind(
+          step,
+          rooms.map(({ block }) => block),
+        );
+        const byteCount = rooms.reduce((sum, room) => sum + room.byteCount, 0);
+        return { name, pipeline, bindGroup, workgroups, byteCount };
       });
-      for (const temp of temps) giveBack(temp);
-      for (const storage of new Set([...inputs, ...made])) {
-        const block = blocks.get(storage);
-        if (block && lastUse.get(storage) === i) giveBack(block);
-      }
-      return steps;
     });
-    this.#results = this.#outputs.map(({ storage }) => blockOf(storage));
+    this.#results = this.#outputs.map(({ storage }) => blockOf(storage).block);
     return encoded;
+  }
+
+  /** Buffers for all results and temporary buffers of the step, shared where their lives allow it. */
+  #allocate() {
+    const { pool } = this.#context;
+    const requests: (Lifetime & { readonly where: string })[] = [];
+    const request = (where: string, elementCount: number, first: number, last: number): number =>
+      requests.push({ where, size: pool.bytesFor(elementCount), first, last }) - 1;
+    const lastUse = this.#lastUses();
+    const results = new Map<Storage, number>();
+    const temps = this.#jobs.map(({ where, plan, made }, i) => {
+      for (const storage of made) {
+        results.set(storage, request(where, storage.elementCount, i, lastUse.get(storage) ?? i));
+      }
+      return (plan.temps ?? []).map((size) => request(where, size, i, i));
+    });
+    const { sizes, bufferOf } = planMemory(requests);
+    const blocks = sizes.map((size, buffer) => {
+      const { where } = requests[bufferOf.indexOf(buffer)];
+      const block = pool.acquire(() => where, size / 4);
+      this.#owned.push(block);
+      return block;
+    });
+    const room = (i: number): Room => ({ block: blocks[bufferOf[i]], byteCount: requests[i].size });
+    const blockOf = (storage: Storage): Room => {
+      if (storage instanceof TracedStorage) return room(results.get(storage) as number);
+      const block = storage as BufferBlock;
+      return { block, byteCount: block.bytes };
+    };
+    const tempsOf = new Map(this.#jobs.map((job, i) => [job, temps[i].map(room)]));
+    return { blockOf, tempsOf };
   }
 
   /** Number of the job after which a result is not needed any more. */
@@ -167,15 +193,6 @@ export class GpuRecording implements Recording {
     });
     for (const { storage } of this.#outputs) last.set(storage, Number.POSITIVE_INFINITY);
     return last;
-  }
-
-  #acquire(where: string, elementCount: number, free: Map<number, BufferBlock[]>): BufferBlock {
-    const { pool } = this.#context;
-    const known = free.get(pool.bytesFor(elementCount))?.pop();
-    if (known) return known;
-    const block = pool.acquire(() => where, elementCount);
-    this.#owned.push(block);
-    return block;
   }
 
   dispose(): void {

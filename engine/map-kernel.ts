@@ -51,6 +51,10 @@ export function isRun(input: MapInput): boolean {
   return levels.length === 0 || (levels.length === 1 && levels[0].stride === 1);
 }
 
+/** Whether every element of the kernel reads the same element of two inputs, if these are the same tensor. */
+export const isReadAlike = (a: MapInput, b: MapInput): boolean =>
+  JSON.stringify(levelsOf(a)) === JSON.stringify(levelsOf(b));
+
 /**
  * WGSL for reading four neighbouring elements:
  *   run     element i is element i                      row   four elements in a row of the input
@@ -121,6 +125,18 @@ function inputText(k: number, input: MapInput, elementCount: number, fields: Fie
   return { binding, functions, expression: `${name}[index_${k}(i)]` };
 }
 
+const nameOfValue = (v: MapValue): string => ('input' in v ? `x_${v.input}` : `y_${v.result}`);
+
+// A compiler that sees two ops at once reckons x - x to be 0 and (x + y) - y to be x, also for NaN and infinity, and makes
+// one rounding of two. So each op gets the results of others, and a number that it gets twice, through a veil: with it
+// the kernel gives the bits of the single ops.
+const isVeiled = (v: MapValue, before: readonly MapValue[]): boolean =>
+  'result' in v || before.some((other) => 'input' in other && other.input === v.input);
+
+/** `fn veil_<i>(x)`, for operand i: its argument, which the compiler does not know. One each, or they would be equal. */
+const veilText = (i: number, fields: Fields): string =>
+  `fn veil_${i}(x: Vec) -> Vec { return bitcast<Vec>(bitcast<Bits>(x) ^ Bits(${fields.add(`zero_${i}`, 0)})); }\n`;
+
 /** The functions in a piece of WGSL by name. */
 export function functionsOf(text: string): Map<string, string> {
   return new Map([...text.matchAll(/^fn (\w+)[\s\S]*?^}\n/gm)].map((match) => [match[1], match[0]]));
@@ -144,15 +160,21 @@ export function fusedDispatch(
     if (!applies.has(key)) applies.set(key, `apply_${applies.size}`);
   }
   const nameOf = ({ map }: MapStep) => applies.get(`${map.parameters.join()}|${map.body}`);
+  const veils = new Map<number, string>();
+  const argument = (v: MapValue, i: number, before: readonly MapValue[]): string => {
+    if (!isVeiled(v, before)) return nameOfValue(v);
+    if (!veils.has(i)) veils.set(i, veilText(i, fields));
+    return `veil_${i}(${nameOfValue(v)})`;
+  };
+  const argumentsOf = ({ operands }: MapStep) => operands.map((v, i) => argument(v, i, operands.slice(0, i)));
   const applyTexts = [...applies].map(([key, name]) => {
     const [parameters, body] = [key.slice(0, key.indexOf('|')), key.slice(key.indexOf('|') + 1)];
     const typed = parameters.split(',').map((parameter) => `${parameter}: Vec`);
     return `fn ${name}(${typed.join(', ')}) -> Vec { ${body} }\n`;
   });
-  const value = (v: MapValue) => ('input' in v ? `x_${v.input}` : `y_${v.result}`);
   const lines = [
     ...reads.map(({ expression }, k) => `let x_${k} = ${expression};`),
-    ...steps.map((step, s) => `let y_${s} = ${nameOf(step)}(${step.operands.map(value).join(', ')});`),
+    ...steps.map((step, s) => `let y_${s} = ${nameOf(step)}(${argumentsOf(step).join(', ')});`),
     ...outputs.map((s, o) => `out_${o}[i] = y_${s};`),
   ];
   const outputBindings = outputs.map(
@@ -167,6 +189,7 @@ export function fusedDispatch(
     ...outputBindings,
     ...reads.map((read) => read.functions),
     ...functions.values(),
+    ...veils.values(),
     ...applyTexts,
     `fn compute(i: u32) {\n  ${lines.join('\n  ')}\n}\n`,
   ].join('');

@@ -98,7 +98,8 @@ export function summarize(times: readonly DispatchTime[]): DispatchSummary[] {
     .map(([name, sum]) => ({
       name,
       ...sum,
-      timeShare: sum.ms / total.ms,
+      // Of launches too short to be timed the total is 0, too.
+      timeShare: total.ms > 0 ? sum.ms / total.ms : 0,
       byteShare: sum.byteCount / total.byteCount,
     }))
     .sort((a, b) => b.ms - a.ms);

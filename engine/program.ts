@@ -130,8 +130,14 @@ export class ProgramCache {
     }
     await Promise.all(
       [...missing].map(async ([program, dispatch]) => {
-        const pipeline = await this.#device.createComputePipelineAsync(this.#descriptor(program, dispatch));
-        this.#pipelines.set(program, pipeline);
+        const descriptor = this.#descriptor(program, dispatch);
+        const compiled = this.#device.createComputePipelineAsync(descriptor).catch((cause: Error) => {
+          throw new DeviceError(
+            `webgpu: ${descriptor.label} does not compile (${cause.message.trim()}); this is a bug in the kernel`,
+            { cause },
+          );
+        });
+        this.#pipelines.set(program, await compiled);
       }),
     );
   }

@@ -4,6 +4,7 @@ import type { KernelPlan, MapForm } from './dispatch.ts';
 import {
   type FusedMap,
   functionsOf,
+  isReadAlike,
   isRun,
   type MapInput,
   type MapStep,
@@ -54,8 +55,8 @@ const isCopy = (entry: TracedOp | TracedCopy): entry is TracedCopy => 'to' in en
 const callOf = ({ op, inputShapes, attrs, shape }: TracedOp): OpCall => ({ op, inputShapes, attrs, shape });
 
 /** Entries whose results reach an output or a tensor from outside, in order. */
-function liveEntries({ entries }: Trace, outputs: readonly Storage[]): (TracedOp | TracedCopy)[] {
-  const needed = new Set(outputs);
+function liveEntries({ entries, outputs }: Trace): (TracedOp | TracedCopy)[] {
+  const needed = new Set(outputs.map(({ storage }) => storage));
   const live: (TracedOp | TracedCopy)[] = [];
   for (let i = entries.length - 1; i >= 0; i--) {
     const entry = entries[i];
@@ -105,12 +106,9 @@ class Scheduler {
   readonly #order = new Map<TracedOp, number>();
   #pending: Group[] = [];
 
-  constructor(
-    entries: readonly (TracedOp | TracedCopy)[],
-    outputs: readonly Storage[],
-    options: ScheduleOptions,
-  ) {
+  constructor(trace: Trace, options: ScheduleOptions) {
     this.#options = options;
+    const entries = liveEntries(trace);
     const read = (storage: Storage, reader: TracedOp | TracedCopy | null) => {
       const readers = this.#readers.get(storage);
       if (readers) readers.push(reader);
@@ -123,7 +121,7 @@ class Scheduler {
         for (const input of entry.inputs) read(input, entry);
       }
     });
-    for (const output of outputs) read(output, null);
+    for (const { storage } of trace.outputs) read(storage, null);
     for (const entry of entries) {
       if (isCopy(entry)) this.#copy(entry);
       else this.#op(entry);
@@ -201,8 +199,7 @@ class Scheduler {
   #kernelOf({ members }: Group): Omit<PlannedMap, 'kind' | 'name'> {
     const inputs: { readonly storage: Storage; readonly form: MapInput }[] = [];
     const inputOf = (storage: Storage, form: MapInput): number => {
-      const isSame = (known: MapInput) => (isRun(form) ? isRun(known) : sameBox(known, form));
-      const known = inputs.findIndex((input) => input.storage === storage && isSame(input.form));
+      const known = inputs.findIndex((input) => input.storage === storage && isReadAlike(input.form, form));
       return known >= 0 ? known : inputs.push({ storage, form }) - 1;
     };
     const stepOf = new Map(members.map(({ entry }, i) => [entry.output as Storage, i]));
@@ -238,9 +235,6 @@ function isElementByElement({ entry, form }: MapEntry, i: number): boolean {
   return hasAll && isRun({ box: entry.shape, strides: form.strides[i] });
 }
 
-const sameBox = (a: MapInput, b: MapInput): boolean =>
-  a.box.join() === b.box.join() && a.strides.join() === b.strides.join();
-
 /** Whether no two WGSL functions of one name differ, as those of users' ops may. */
 function hasOneMeaningEach({ members }: Group): boolean {
   const texts = new Map<string, string>();
@@ -253,11 +247,7 @@ function hasOneMeaningEach({ members }: Group): boolean {
   return true;
 }
 
-/** What a recording of the trace must do so that `outputs` and the tensors from outside get their numbers. */
-export function schedule(
-  trace: Trace,
-  outputs: readonly Storage[],
-  options: ScheduleOptions,
-): readonly Command[] {
-  return new Scheduler(liveEntries(trace, outputs), outputs, options).commands;
+/** What a recording of the trace must do so that its outputs and the tensors from outside get their numbers. */
+export function schedule(trace: Trace, options: ScheduleOptions): readonly Command[] {
+  return new Scheduler(trace, options).commands;
 }

@@ -55,10 +55,14 @@ function forget(t: Tensor): void {
 }
 
 /** Runs `fn` with recording switched off: its results have no slope, and hold no memory for one. */
-export function withoutRecording<T>(device: Device, fn: () => T): T {
-  const { recorder } = device;
+export const withoutRecording = <T>(device: Device, fn: () => T): T => recordingIs(false, device, fn);
+
+/** Runs `fn` with recording switched on, wherever it is called from. */
+export const withRecording = <T>(device: Device, fn: () => T): T => recordingIs(true, device, fn);
+
+function recordingIs<T>(isRecording: boolean, { recorder }: Device, fn: () => T): T {
   const before = recorder.isRecording;
-  recorder.isRecording = false;
+  recorder.isRecording = isRecording;
   try {
     return fn();
   } finally {

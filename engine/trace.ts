@@ -1,4 +1,5 @@
 // What a captured step does, written down without doing it: its ops in order, over storages that hold no numbers yet.
+import { UsageError } from './errors.ts';
 import { type Shape, sizeOf } from './shape.ts';
 import { type Device, type Op, type OpSink, type Storage, storageOf, type Tensor } from './tensor.ts';
 
@@ -8,9 +9,11 @@ export class TracedStorage implements Storage {
   pins = 0;
   version = 0;
   readonly elementCount: number;
+  readonly trace: Trace;
 
-  constructor(elementCount: number) {
+  constructor(elementCount: number, trace: Trace) {
     this.elementCount = elementCount;
+    this.trace = trace;
   }
 }
 
@@ -31,12 +34,26 @@ export interface TracedCopy {
   readonly elementCount: number;
 }
 
+/** What the step returns under a name. */
+export interface TracedOutput {
+  readonly name: string;
+  readonly storage: Storage;
+  readonly shape: Shape;
+}
+
+/** The error of a tensor that a captured step has made and not returned. */
+export const strayTensor = (where: string, t: Tensor): UsageError =>
+  new UsageError(
+    `${where}: the ${t} belongs to a captured step and has no numbers outside of it; return it from the step`,
+  );
+
 /** Takes note of the ops of one step; see `Recorder.trace`. */
 export class Trace implements OpSink {
   /** Tells this trace from others of its device. */
   readonly id: number;
   readonly entries: (TracedOp | TracedCopy)[] = [];
-  /** What the step reads or overwrites but did not make: parameters, inputs, constants. The trace owns it too. */
+  readonly outputs: TracedOutput[] = [];
+  /** What the step reads, overwrites or returns but did not make: parameters, inputs, constants. The trace owns it too. */
   readonly externals = new Set<Storage>();
 
   constructor(id: number) {
@@ -46,7 +63,7 @@ export class Trace implements OpSink {
   run(op: Op<unknown>, inputs: readonly Tensor[], attrs: unknown, shape: Shape): Storage {
     const storages = inputs.map((t) => this.#note(op.name, t));
     if (op.isView) return storages[0];
-    const output = new TracedStorage(sizeOf(shape));
+    const output = new TracedStorage(sizeOf(shape), this);
     const inputShapes = inputs.map((t) => t.shape);
     this.entries.push({ op, attrs, inputs: storages, inputShapes, shape, output });
     return output;
@@ -58,9 +75,18 @@ export class Trace implements OpSink {
     if (from !== to) this.entries.push({ from, to, elementCount: sizeOf(target.shape) });
   }
 
+  /** The step returns `t`. */
+  output(name: string, t: Tensor): void {
+    this.outputs.push({ name, storage: this.#note('capture', t), shape: t.shape });
+  }
+
   #note(where: string, t: Tensor): Storage {
     const storage = storageOf(where, t);
-    if (storage instanceof TracedStorage || this.externals.has(storage)) return storage;
+    if (storage instanceof TracedStorage) {
+      if (storage.trace !== this) throw strayTensor(where, t);
+      return storage;
+    }
+    if (this.externals.has(storage)) return storage;
     this.externals.add(storage);
     // At once: a literal of the step has no other owner when the step is over.
     storage.owners++;
@@ -85,14 +111,14 @@ export interface Recording {
   isStale(): boolean;
   /** Compiles the kernels in parallel; without it the first `replay` compiles them one after another. */
   prepare(): Promise<void>;
-  /** Encodes the step once more. Its outputs are copied to these storages, in their order. */
+  /** Encodes the step once more. The outputs of its trace are copied to these storages, in their order. */
   replay(): Storage[];
   dispose(): void;
 }
 
 /** A device that can do more with a traced step than run it anew. */
 export interface RecordingDevice extends Device {
-  compile(trace: Trace, outputs: readonly Tensor[]): Recording;
+  compile(trace: Trace): Recording;
 }
 
 /** Whether a device records steps. The CPU reference does not: there is nothing to gain. */

@@ -1,7 +1,7 @@
 // Where tunings are kept between runs (Node only): one small JSON file per adapter in the user's cache folder.
 import { mkdir, readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { writeFileAtomically } from './files.ts';
 import type { GemmTuning } from './gemm-tuning.ts';
 
@@ -26,7 +26,8 @@ export function tuningPath(adapter: string): string {
 export async function loadTuning(adapter: string): Promise<GemmTuning | undefined> {
   try {
     const tuning = JSON.parse(await readFile(tuningPath(adapter), 'utf8')) as GemmTuning;
-    return tuning.adapter === adapter && typeof tuning.variants === 'object' ? tuning : undefined;
+    const isSound = tuning.adapter === adapter && typeof tuning.date === 'string';
+    return isSound && tuning.variants instanceof Object ? tuning : undefined;
   } catch {
     // A cache: what is not there or damaged is measured again, and the chooser has rules of its own.
     return undefined;
@@ -36,7 +37,9 @@ export async function loadTuning(adapter: string): Promise<GemmTuning | undefine
 /** Keeps a tuning; `openDevice` uses it from then on. Resolves to its path. Throws DataError if it cannot be written. */
 export async function saveTuning(tuning: GemmTuning): Promise<string> {
   const path = tuningPath(tuning.adapter);
-  await mkdir(join(path, '..'), { recursive: true });
+  await mkdir(dirname(path), { recursive: true }).catch(() => {
+    // The write finds no folder, and says so.
+  });
   await writeFileAtomically(path, `${JSON.stringify(tuning, null, 2)}\n`, { where: 'tune' });
   return path;
 }

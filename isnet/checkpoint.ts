@@ -107,11 +107,14 @@ export interface TrainingState {
   readonly position: TrainingPosition;
   /** C1 and C2 once they are known. */
   readonly range: RelevanceRange | null;
+  /** Of an ISNet that estimates them while it trains: what `RunningRange.save` gave. */
+  readonly runningRange?: readonly number[];
   /** Time spent so far, in seconds. */
   readonly seconds: number;
 }
 
 const count = z.int().nonnegative();
+const bound = z.union([z.number(), z.array(z.number())]);
 const stateSchema = z.object({
   role: z.enum(['classifier', 'range-copy', 'isnet']),
   position: z.object({
@@ -121,7 +124,8 @@ const stateSchema = z.object({
     bestLoss: z.number().nullable(),
     losses: z.object({ sums: z.array(z.number()), images: count }).nullable(),
   }),
-  range: z.object({ C1: z.number(), C2: z.number() }).nullable(),
+  range: z.object({ C1: bound, C2: bound }).nullable(),
+  runningRange: z.array(z.number()).optional(),
   seconds: z.number(),
   optimizerSteps: count,
 });
@@ -149,9 +153,16 @@ export async function saveState(
     ...weights.map(([name, t]) => [`model/${name}`, t] as const),
     ...slots.map(([name, t]) => [`optimizer/${name}`, t] as const),
   ];
-  const { role, position, range, seconds } = state;
+  const { role, position, range, runningRange, seconds } = state;
   await writeWeightsFile(path, tensors, {
-    state: JSON.stringify({ role, position, range, seconds, optimizerSteps: optimizer.stepCount }),
+    state: JSON.stringify({
+      role,
+      position,
+      range,
+      runningRange,
+      seconds,
+      optimizerSteps: optimizer.stepCount,
+    }),
   });
 }
 

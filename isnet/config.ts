@@ -30,8 +30,10 @@ export const choices = {
   model: ['small-cnn'],
   optimizer: ['sgd', 'adam', 'adamw'],
   schedule: ['constant', 'cosine', 'linear'],
-  variant: ['original', 'selective', 'stochastic'],
+  variant: ['original', 'selective', 'stochastic', 'dual', 'softmax'],
+  propagation: ['lrp', 'flex', 'gradient-input'],
   foreground: ['L2', 'hybrid'],
+  gradientPolicy: ['detach', 'keep'],
 } as const;
 
 const markerSchema = z.strictObject({
@@ -128,17 +130,31 @@ const heatmapWeightSchema = z.union(
   { error: heatmapWeightError },
 );
 
-const rangeError = "'natural' (measured on an ordinary classifier) or { C1, C2 } with 0 < C1 < C2";
+const rangeError =
+  "'natural' (measured on an ordinary classifier), 'running' (estimated while training) or { C1, C2 } with 0 < C1 < C2";
 const rangeSchema = z.union(
   [
-    z.literal('natural'),
+    z.enum(['natural', 'running']),
     z.strictObject({ C1: positive(), C2: positive() }).refine(({ C1, C2 }) => C1 < C2, { error: rangeError }),
   ],
   { error: rangeError },
 );
 
+const depthsError = "'none', 'stages' (behind each stage of the network) or a list of module names";
+const deepSupervisionSchema = z.union(
+  [z.enum(['none', 'stages']), z.array(z.string().min(1)).min(1, { error: depthsError })],
+  { error: depthsError },
+);
+
 const isnetSchema = trainingSchema.extend({
+  /** What is explained; see `Variant`. */
   variant: oneOf(choices.variant),
+  /** How it is propagated; see `Propagation`. */
+  propagation: oneOf(choices.propagation),
+  /** Where else the heatmap loss looks than at the image: LRP Deep Supervision. */
+  deepSupervision: deepSupervisionSchema,
+  /** Decay of the pooling over depths. */
+  dLoss: between(0, 1),
   /** Weight of the heatmap loss; see `HeatmapWeight`. */
   P: heatmapWeightSchema,
   d: between(0, 1),
@@ -149,6 +165,9 @@ const isnetSchema = trainingSchema.extend({
   /** Stabiliser of the epsilon rule. */
   eps: positive(),
   selectiveEps: notNegative(),
+  /** Whether the heatmap loss reaches biases inside z, and activations through batch statistics. */
+  biasGradient: oneOf(choices.gradientPolicy),
+  statisticsGradient: oneOf(choices.gradientPolicy),
   range: rangeSchema,
   /** With range 'natural' and method 'isnet': epochs of the ordinary copy that the range is measured on. */
   rangeEpochs: wholeNumber(1),
@@ -208,7 +227,10 @@ export function parseImageDataConfig(value: unknown, where = 'data'): ImageDataC
 function checked<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  throw new UsageError(`${where}: ${problemOf(result.error.issues[0], value)}`, { cause: result.error });
+  const { issues } = result.error;
+  // A misspelt setting is why another is missing: it comes first.
+  const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0];
+  throw new UsageError(`${where}: ${problemOf(issue, value)}`, { cause: result.error });
 }
 
 function problemOf(issue: z.core.$ZodIssue, whole: unknown): string {

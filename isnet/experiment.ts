@@ -11,10 +11,12 @@ import { type DataConfig, type MarkerDataConfig, parseRunConfig, type RunConfig 
 import { subset } from './data/dataset.ts';
 import { type MarkerBiasBenchmark, markerBiasBenchmark } from './data/marker-bias-benchmark.ts';
 import { loadMnist } from './data/mnist.ts';
+import { memorySource } from './data/source.ts';
 import { describeEnvironment, type Environment } from './environment.ts';
-import { createModel, inputOf, isnetOptions } from './from-config.ts';
-import { naturalRange, type RelevanceRange } from './range.ts';
-import { evaluateModel, type Metrics, type ModelMetrics, modelTitles } from './report.ts';
+import { compositeOf, createModel, inputOf, isnetOptions } from './from-config.ts';
+import { describeRange, naturalRange, type RelevanceRange } from './range.ts';
+import { type EvaluatedModel, writeReport } from './report/write.ts';
+import { evaluateFully, type Metrics, type ModelMetrics, metricsOf, modelTitles } from './report.ts';
 import { clearRunFolder, exists, type RunFolder, RunFolderError, readJson, writeJson } from './run-folder.ts';
 import { loadStage, type RunContext, type RunEvent, type Stage, stagesOf, trainStage } from './stage.ts';
 
@@ -79,18 +81,31 @@ export async function runExperiment(config: RunConfig, options: ExperimentOption
   if (!trained) return null;
   const { models, range } = trained;
 
-  const composite = isnetOptions(config.isnet).composite;
-  const results: ModelMetrics[] = [];
+  const composite = compositeOf(config.isnet);
+  const evaluated: EvaluatedModel[] = [];
   for (const { role, name, model } of models) {
-    if (signal?.aborted) return null;
     const onPart = (part: string) => progress?.({ kind: 'part', text: `${name}: ${part}` });
-    results.push(await evaluateModel(device, role, model, data, { composite, onPart }));
+    const isStopped = () => signal?.aborted === true;
+    const result = await evaluateFully(device, role, model, data, { composite, onPart, isStopped });
+    if (!result) return null;
+    evaluated.push({ ...result, model });
   }
   if (signal?.aborted) return null;
   progress?.({ kind: 'part', text: 'heatmaps' });
   await drawTestDigits(context, models, log);
+  const environment = (await readJson(folder.environment)) as Environment;
+  const source = memorySource(data.biased);
+  await writeReport(folder, {
+    device,
+    models: evaluated,
+    source,
+    composite,
+    weights: 'best',
+    config,
+    environment,
+  });
   const metrics = {
-    models: results,
+    models: evaluated.map(({ evaluation }) => metricsOf(evaluation)),
     adapter: device.description,
     seconds: elapsed(),
     seed: config.seed,
@@ -144,15 +159,13 @@ async function trainAll(
     );
   }
   let range: RelevanceRange | null = null;
-  if (config.isnet.range !== 'natural') range = config.isnet.range;
+  if (typeof config.isnet.range === 'object') range = config.isnet.range;
   else if (saved) range = saved.range;
   const models: ReportedModel[] = [];
   for (const [i, stage] of stages.entries()) {
-    if (stage.role === 'isnet' && !range) {
+    if (stage.role === 'isnet' && !range && config.isnet.range === 'natural') {
       range = await measureRange(context, models[0].model);
-      log?.(
-        `natural range of the foreground relevance: C1 = ${range.C1.toPrecision(4)}, C2 = ${range.C2.toPrecision(4)}`,
-      );
+      log?.(`natural range of the foreground relevance: ${describeRange(range)}`);
     }
     const model = await stageModel(context, stage, i, { range, saved, savedAt });
     if (!model) return null;
@@ -183,7 +196,7 @@ function measureRange(
     data.train,
     Array.from({ length: images }, (_, i) => i),
   );
-  return naturalRange(device, model, sample, isnetOptions(config.isnet), { seed: config.seed });
+  return naturalRange(device, model, sample, isnetOptions(config.isnet, model), { seed: config.seed });
 }
 
 /** The first test digit of each class, with and against its marker: image, then one heatmap per model. */
@@ -192,7 +205,7 @@ async function drawTestDigits(
   models: readonly NamedModel[],
   log?: (line: string) => void,
 ): Promise<void> {
-  const { composite } = isnetOptions(config.isnet);
+  const composite = compositeOf(config.isnet);
   const firsts = data.biased.classNames.map((_, label) => data.biased.labels.indexOf(label));
   const indices = firsts.filter((index) => index >= 0);
   const biased = await compareModels(device, models, data.biased, { indices, composite });

@@ -2,14 +2,17 @@
 
 import { randomStream } from '../engine/random-bits.ts';
 import type { Device, Tensor } from '../engine/tensor.ts';
-import { isnetComposite } from '../lrp/composite.ts';
+import { type Composite, isnetComposite } from '../lrp/composite.ts';
 import { SmallCnn, type SmallCnnOptions } from '../nn/models/small-cnn.ts';
 import type { Module } from '../nn/module.ts';
 import { Adam, AdamW, type Optimizer, SGD } from '../nn/optim.ts';
 import type { IsnetConfig, ModelConfig, TrainingConfig } from './config.ts';
 import type { Dataset } from './data/dataset.ts';
+import { stageNames } from './deep-supervision.ts';
+import { ruleCountOf } from './maps.ts';
 import type { IsnetOptions } from './objective.ts';
 import type { RelevanceRange } from './range.ts';
+import { RunningRange } from './running-range.ts';
 import type { TrainingOptions } from './train.ts';
 
 /** What a model must know of its data, besides its settings. */
@@ -50,18 +53,52 @@ export function createOptimizer(config: TrainingConfig, parameters: ReadonlyMap<
   }
 }
 
-/** Settings of the heatmap loss, without the range. */
-export function isnetOptions(config: IsnetConfig): IsnetOptions {
-  const { variant, d, w1, w2, E, foreground, selectiveEps, eps } = config;
-  return { variant, d, w1, w2, E, foreground, selectiveEps, composite: isnetComposite({ eps }) };
+/** Settings of the heatmap loss for a model, without the range. Throws UsageError for stages that are not known. */
+export function isnetOptions(config: IsnetConfig, model: Module): IsnetOptions {
+  const { variant, propagation, dLoss, d, w1, w2, E, foreground, selectiveEps } = config;
+  const deepSupervision = supervisedModules(config, model);
+  const composite = compositeOf(config);
+  return {
+    variant,
+    propagation,
+    deepSupervision,
+    dLoss,
+    d,
+    w1,
+    w2,
+    E,
+    foreground,
+    selectiveEps,
+    composite,
+  };
 }
 
-/** Options of `train`; with an ISNet's settings and range those of an ISNet. */
-export function trainingOptions(
-  config: TrainingConfig,
-  seed: number,
-  isnet?: { readonly config: IsnetConfig; readonly range: RelevanceRange },
-): TrainingOptions {
+/** A fresh estimate of C1 and C2 for a model, if the settings ask for one that runs beside the training; else null. */
+export function runningRangeOf(config: IsnetConfig, device: Device, model: Module): RunningRange | null {
+  if (config.range !== 'running') return null;
+  const depthCount = 1 + supervisedModules(config, model).length;
+  return new RunningRange(device, depthCount * ruleCountOf(config));
+}
+
+/** The rules that relevance is propagated by. */
+export function compositeOf({ eps, biasGradient, statisticsGradient }: IsnetConfig): Composite {
+  return isnetComposite({ eps, bias: biasGradient, statisticsGradient });
+}
+
+function supervisedModules({ deepSupervision: names }: IsnetConfig, model: Module): readonly string[] {
+  if (names === 'none') return [];
+  return names === 'stages' ? stageNames(model) : names;
+}
+
+/** What makes a training that of an ISNet. */
+export interface IsnetStage {
+  readonly config: IsnetConfig;
+  readonly model: Module;
+  readonly range: RelevanceRange | RunningRange;
+}
+
+/** Options of `train`; with an ISNet's settings, model and range those of an ISNet. */
+export function trainingOptions(config: TrainingConfig, seed: number, isnet?: IsnetStage): TrainingOptions {
   const { epochs, batchSize, learningRate, schedule, warmupSteps, clipNorm } = config;
   return {
     epochs,
@@ -71,6 +108,10 @@ export function trainingOptions(
     warmupSteps,
     clipNorm: clipNorm ?? undefined,
     seed,
-    isnet: isnet && { ...isnetOptions(isnet.config), ...isnet.range, P: isnet.config.P },
+    isnet: isnet && {
+      ...isnetOptions(isnet.config, isnet.model),
+      ...(isnet.range instanceof RunningRange ? { runningRange: isnet.range } : isnet.range),
+      P: isnet.config.P,
+    },
   };
 }

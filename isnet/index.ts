@@ -75,7 +75,7 @@ export {
 } from '../lrp/composite.ts';
 export { drawText, shortNumber, type TextOptions, textSize } from '../lrp/digits.ts';
 export { type ExplainOptions, type Explanation, explain, type Target } from '../lrp/explain.ts';
-export { flexRelevance } from '../lrp/flex.ts';
+export { type FlexOptions, flexRelevance, flexRelevanceAt, gradientInputAt } from '../lrp/flex.ts';
 export { type Heatmap, type HeatmapOptions, renderHeatmap } from '../lrp/heatmap.ts';
 // lrp: reports
 export { type LeakReport, type LeakRow, leakCauses, leakReport } from '../lrp/leak.ts';
@@ -154,7 +154,7 @@ export {
   MaxPool2d,
   ReLU,
 } from '../nn/layers.ts';
-export { bceWithLogits, crossEntropy } from '../nn/loss.ts';
+export { type BceOptions, bceWithLogits, crossEntropy } from '../nn/loss.ts';
 export { Classifier, headNames, type NetworkOptions } from '../nn/models/classifier.ts';
 export { DenseNet, type DenseNetOptions, densenetSizes } from '../nn/models/densenet.ts';
 export {
@@ -204,9 +204,9 @@ export {
 export { Upsample } from '../nn/upsample.ts';
 export { linear, WideLinear } from '../nn/wide-linear.ts';
 // isnet: training on relevance
-export { uploadBatch } from './batch.ts';
+export { uploadBatch, uploadHostBatch } from './batch.ts';
 export { type ComparisonRow, compareModels, type NamedModel } from './comparison-picture.ts';
-export { type PartialRunConfig, parseRunConfig, type RunConfig } from './config.ts';
+export { type ImageDataConfig, type PartialRunConfig, parseRunConfig, type RunConfig } from './config.ts';
 // isnet: data
 export { batches, checkDataset, type Dataset, type EmptyMaskPolicy, subset } from './data/dataset.ts';
 export { type Digits, parseDigits } from './data/idx.ts';
@@ -216,21 +216,32 @@ export {
   type MarkerBiasBenchmarkOptions,
   markerBiasBenchmark,
 } from './data/marker-bias-benchmark.ts';
+export {
+  type BatchSource,
+  type EpochOptions,
+  type HostBatch,
+  memorySource,
+  toDataset,
+} from './data/source.ts';
+export { inputsOfModules, stageNames } from './deep-supervision.ts';
 export { accuracy, backgroundRelevance, type EvaluateOptions } from './evaluate.ts';
 export { gwrp } from './gwrp.ts';
-export { type HeatmapLoss, type HeatmapLossOptions, heatmapLoss } from './heatmap-loss.ts';
+export { type EmptyMasks, type HeatmapLoss, type HeatmapLossOptions, heatmapLoss } from './heatmap-loss.ts';
 export type { LossReport, LossSums } from './loss-meter.ts';
+export { isnetMaps, type MapOptions, type Propagation, type RelevanceMaps, relevanceMaps } from './maps.ts';
 export {
   type Batch,
+  type ClassificationOptions,
   classifierLosses,
   type IsnetOptions,
   isnetLosses,
   type Losses,
   type StepNumbers,
 } from './objective.ts';
-export { completeConfig, quickstartConfig } from './quickstart-config.ts';
+export { completeConfig, imageDefaults, quickstartConfig } from './quickstart-config.ts';
 export { naturalRange, type RelevanceRange, rangeOf } from './range.ts';
 export { evaluateModel, type Metrics, type ModelMetrics, metricsTable } from './report.ts';
+export { RunningRange } from './running-range.ts';
 export { type SeedOptions, seedGradient, seedRelevance, type Variant } from './seeds.ts';
 export {
   type EpochReport,

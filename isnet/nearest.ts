@@ -17,8 +17,13 @@ function distance(a: string, b: string): number {
   return rows[a.length][b.length];
 }
 
-/** The known name that is most like the given one, capitals aside; null if none is more than half like it. */
+/**
+ * The known name that is most like the given one, or that begins with it, capitals aside; null if none is at least half
+ * like it.
+ */
 export function nearestName(given: string, known: readonly string[]): string | null {
+  const begun = known.find((name) => given.length > 2 && name.toLowerCase().startsWith(given.toLowerCase()));
+  if (begun !== undefined) return begun;
   let best: string | null = null;
   let least = Number.POSITIVE_INFINITY;
   for (const name of known) {

@@ -1,45 +1,60 @@
 // What an ISNet minimises: L = (1 - P) L_classification + P L_heatmap, and what an ordinary classifier does: P = 0.
-import { add, mean, mul, sub } from '../engine/ops/arithmetic.ts';
+import { literal } from '../engine/create.ts';
+import { ShapeError, UsageError } from '../engine/errors.ts';
+import { max } from '../engine/ops/argmax.ts';
+import { add, mul, sub, sumProduct } from '../engine/ops/arithmetic.ts';
 import { reshape } from '../engine/ops/broadcast.ts';
+import { permute } from '../engine/ops/layout.ts';
+import { formatShape } from '../engine/shape.ts';
 import type { Tensor } from '../engine/tensor.ts';
-import { type Composite, isnetComposite } from '../lrp/composite.ts';
-import { relevanceOfLogits } from '../lrp/explain.ts';
-import { relevance } from '../lrp/relevance.ts';
-import { crossEntropy } from '../nn/loss.ts';
+import { bceWithLogits, crossEntropy } from '../nn/loss.ts';
 import type { Module } from '../nn/module.ts';
-import { type HeatmapLossOptions, heatmapLoss } from './heatmap-loss.ts';
-import { type SeedOptions, seedRelevance, type Variant } from './seeds.ts';
+import { masksAt, overDepths } from './deep-supervision.ts';
+import { type HeatmapLossOptions, heatmapLoss, meanWhere } from './heatmap-loss.ts';
+import { type MapOptions, relevanceMaps, ruleCountOf } from './maps.ts';
+import type { RunningRange } from './running-range.ts';
+import { needsSoftmax, type Variant } from './seeds.ts';
 
-/** Options of the heatmap part; see `heatmapLoss` for the loss itself. */
-export interface IsnetOptions extends HeatmapLossOptions {
-  readonly variant: Variant;
-  readonly composite?: Composite;
-  /** See `selectiveGradient`. */
-  readonly selectiveEps?: number;
+/** What the classification loss is. */
+export interface ClassificationOptions {
+  /** An image may show several classes: one logistic per class (BCE with logits), not one softmax. */
+  readonly isMultiLabel?: boolean;
+  /** Of BCE: one weight per class for images that show it. */
+  readonly posWeight?: readonly number[];
+}
+
+/** Options of the heatmap part; see `heatmapLoss` for the loss itself and `relevanceMaps` for the maps. */
+export interface IsnetOptions
+  extends Omit<HeatmapLossOptions, 'C1' | 'C2'>,
+    MapOptions,
+    ClassificationOptions {
+  /**
+   * Natural range of the foreground relevance: for all maps, or one number per depth and rule (depths outside; `dual` has
+   * two rules, z+ and epsilon). Default 1 and 25.
+   */
+  readonly C1?: number | readonly number[];
+  readonly C2?: number | readonly number[];
+  /** Estimates C1 and C2 in place of those. */
+  readonly runningRange?: RunningRange;
+  /** Deep supervision pools the losses of depths by GWRP with this decay: 1 is their mean, 0 the largest. Default 1. */
+  readonly dLoss?: number;
 }
 
 /** A batch on the device. */
 export interface Batch {
   /** [N, C, H, W] in [0, 1] */
   readonly images: Tensor;
-  /** One-hot [N, classes] */
+  /** [N, classes]: one-hot, or 1 for every class that is shown. */
   readonly targets: Tensor;
-  /** [N, 1, H, W], 1 = foreground */
+  /** 1 = foreground: [N, 1, H, W], or [N, classes, H, W] with a mask for each class. */
   readonly masks: Tensor;
-}
-
-/** Heatmaps [K, N, C, H, W] of the variant's explained quantities, from the recorded logits of `model.forward(images)`. */
-export function isnetMaps(
-  model: Module,
-  images: Tensor,
-  logits: Tensor,
-  { variant, composite = isnetComposite(), selectiveEps }: IsnetOptions,
-  key?: Tensor,
-): Tensor {
-  const options: SeedOptions = { variant, key, selectiveEps };
-  const seed = seedRelevance(relevanceOfLogits(logits, composite), options);
-  const maps = relevance({ output: logits, seed, input: images, composite, model });
-  return reshape(maps, [-1, ...images.shape]);
+  /**
+   * [N], 0 for images without a mask: they count for classification only. All have one if left out. Give it in all batches
+   * of a training or in none: a captured step is recorded anew for other inputs.
+   */
+  readonly hasMask?: Tensor;
+  /** [N, classes], 0 where it is not known whether the class is shown; only BCE looks at it. All are if left out. */
+  readonly known?: Tensor;
 }
 
 export interface Losses {
@@ -50,10 +65,19 @@ export interface Losses {
   readonly heatmap: Tensor | null;
 }
 
-/** Loss of an ordinary classifier: cross-entropy. */
-export function classifierLosses(model: Module, batch: Batch): Losses {
+/** Cross-entropy, or binary cross-entropy over the known classes: []. */
+function classificationLoss(logits: Tensor, batch: Batch, options: ClassificationOptions): Tensor {
+  const { targets, known } = batch;
+  if (!options.isMultiLabel) return crossEntropy(logits, targets);
+  const { posWeight: weights } = options;
+  const posWeight = weights && literal(logits.device, weights, [weights.length]);
+  return bceWithLogits(logits, targets, { posWeight, known });
+}
+
+/** Loss of an ordinary classifier: the classification loss. */
+export function classifierLosses(model: Module, batch: Batch, options: ClassificationOptions = {}): Losses {
   const logits = model.forward(batch.images);
-  const classification = crossEntropy(logits, batch.targets);
+  const classification = classificationLoss(logits, batch, options);
   return { logits, total: classification, classification, heatmap: null };
 }
 
@@ -65,18 +89,85 @@ export interface StepNumbers {
   readonly key: Tensor;
 }
 
-/** Loss of an ISNet, all parts recorded. */
+/** Loss of an ISNet, all parts recorded. Throws UsageError and ShapeError for options and batches that do not fit. */
 export function isnetLosses(
   model: Module,
   batch: Batch,
   options: IsnetOptions,
   { P, key }: StepNumbers,
 ): Losses {
-  const { images, targets, masks } = batch;
-  const logits = model.forward(images);
-  const classification = crossEntropy(logits, targets);
-  const maps = isnetMaps(model, images, logits, options, key);
-  const heatmap = mean(heatmapLoss(maps, masks, options).perSample);
+  checkLabels(options);
+  const logits = model.forward(batch.images);
+  const classification = classificationLoss(logits, batch, options);
+  const { depths, gradient } = relevanceMaps(model, batch.images, logits, options, key);
+  const masks = masksOfMaps(batch.masks, options.variant, gradient);
+  const bounds = boundsOf(options, depths, model.isTraining);
+  const losses = depths.map((maps, depth) => {
+    const masksHere = masksAt(masks, [maps.shape[3], maps.shape[4]]);
+    const { perSample, counts } = heatmapLoss(maps, masksHere, {
+      // A class that is not in the image has no mask, which says nothing about the others' background.
+      emptyMasks: batch.masks.shape[1] > 1 ? 'skip' : 'all-background',
+      ...options,
+      ...bounds(depth),
+    });
+    const { hasMask } = batch;
+    return meanWhere(perSample, counts && hasMask ? mul(counts, hasMask) : (counts ?? hasMask ?? null));
+  });
+  const heatmap = overDepths(losses, options.dLoss ?? 1);
   const total = add(mul(classification, sub(1, P)), mul(heatmap, P));
   return { logits, total, classification, heatmap };
+}
+
+function checkLabels({ variant, isMultiLabel }: IsnetOptions): void {
+  if (isMultiLabel && needsSoftmax(variant)) {
+    throw new UsageError(
+      `isnet: variant ${variant} explains a softmax, and several classes may be shown at once; use variant stochastic, original or dual`,
+    );
+  }
+}
+
+/**
+ * Masks as `heatmapLoss` takes them. Of one mask per class, a map of one logit gets that of its class; a map of several
+ * logits gets all, since what is foreground to one of them may be evidence for it.
+ */
+export function masksOfMaps(masks: Tensor, variant: Variant, gradient: Tensor): Tensor {
+  const [N, count, H, W] = masks.shape;
+  if (count === 1) return masks;
+  const C = gradient.shape[1];
+  if (count !== C) {
+    throw new ShapeError(
+      `isnet: the masks are ${formatShape(masks.shape)} and there are ${C} classes; give one mask per image, or one per class`,
+    );
+  }
+  if (variant === 'original') return reshape(permute(masks, [1, 0, 2, 3]), [C, N, 1, H, W]);
+  if (variant !== 'stochastic') return max(masks, [1], { keepDims: true });
+  return sumProduct(masks, reshape(gradient, [N, C, 1, 1]), [1], { keepDims: true });
+}
+
+type Bounds = Pick<HeatmapLossOptions, 'C1' | 'C2'>;
+
+/** C1 and C2 of each depth, as given or as estimated; a training step lets the estimate see its maps first. */
+function boundsOf(
+  options: IsnetOptions,
+  depths: readonly Tensor[],
+  isTraining: boolean,
+): (depth: number) => Bounds {
+  const { C1, C2, runningRange } = options;
+  const ruleCount = ruleCountOf(options);
+  if (runningRange) {
+    if (isTraining) runningRange.update(depths, ruleCount);
+    return (depth) => runningRange.bounds(depth, ruleCount);
+  }
+  const count = ruleCount * depths.length;
+  const part = (name: 'C1' | 'C2', value: typeof C1, depth: number) => {
+    if (value === undefined || typeof value === 'number') return value;
+    if (value.length !== count) {
+      throw new UsageError(
+        `isnet: ${name} has ${value.length} numbers for ${depths.length} depths and ${ruleCount} rules; give one, or ${count}`,
+      );
+    }
+    // The maps of one rule share a range; those of two rules have their own.
+    return ruleCount === 1 ? value[depth] : value.slice(depth * ruleCount, (depth + 1) * ruleCount);
+  };
+  return (depth) => ({ C1: part('C1', C1, depth), C2: part('C2', C2, depth) });
 }

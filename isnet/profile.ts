@@ -4,7 +4,7 @@ import { type DispatchSummary, type DispatchTime, summarize } from '../engine/pr
 import { release } from '../engine/tensor.ts';
 import type { RunConfig } from './config.ts';
 import type { Dataset } from './data/dataset.ts';
-import { createModel, createOptimizer, inputOf, trainingOptions } from './from-config.ts';
+import { createModel, createOptimizer, inputOf, runningRangeOf, trainingOptions } from './from-config.ts';
 import { type Role, stagesOf } from './stage.ts';
 import { TrainStep } from './train-step.ts';
 
@@ -36,7 +36,8 @@ export async function profileSteps(
     if (role === 'range-copy') continue;
     const model = createModel(device, config.model, inputOf(data), config.seed).train();
     const optimizer = createOptimizer(training, model.namedParameters());
-    const isnet = role === 'isnet' ? { config: config.isnet, range: ANY_RANGE } : undefined;
+    const running = role === 'isnet' ? runningRangeOf(config.isnet, device, model) : null;
+    const isnet = role === 'isnet' ? { config: config.isnet, model, range: running ?? ANY_RANGE } : undefined;
     const steps = new TrainStep(device, model, optimizer, trainingOptions(training, config.seed, isnet));
     const indices = Uint32Array.from({ length: Math.min(training.batchSize, data.count) }, (_, i) => i);
     const step = (counter: number) => steps.train(data, indices, { P: 0.5, counter }, training.learningRate);
@@ -50,6 +51,7 @@ export async function profileSteps(
     }
     profiles.push({ role, stepCount: TIMED_STEPS, kernels: summarize(times) });
     steps.dispose();
+    running?.dispose();
     optimizer.dispose();
     model.dispose();
   }
@@ -71,7 +73,7 @@ export function profileTable({ role, stepCount, kernels }: StepProfile, rowCount
         (ms / stepCount).toFixed(3),
         percent(timeShare),
         percent(byteShare),
-        (byteCount / ms / 1e6).toFixed(2),
+        ms > 0 ? (byteCount / ms / 1e6).toFixed(2) : '-',
         (count / stepCount).toFixed(0),
         name,
       ]),

@@ -52,6 +52,9 @@ export const quickstartConfig: RunConfig & { readonly data: MarkerDataConfig } =
     learningRate: 8e-3,
     clipNorm: 1,
     variant: 'stochastic',
+    propagation: 'lrp',
+    deepSupervision: 'none',
+    dLoss: 1,
     P: 0.7,
     d: 0.9,
     w1: 1,
@@ -60,6 +63,8 @@ export const quickstartConfig: RunConfig & { readonly data: MarkerDataConfig } =
     foreground: 'L2',
     eps: 1e-2,
     selectiveEps: 0,
+    biasGradient: 'detach',
+    statisticsGradient: 'detach',
     range: 'natural',
     rangeEpochs: 5,
   },
@@ -82,7 +87,7 @@ export const imageDefaults: Omit<ImageDataConfig, 'source'> = {
 
 /**
  * The settings given, in order of rising weight, over those of `quickstartConfig`. A section is completed setting by
- * setting; a list or `P` or `range` is replaced as a whole, and images of one's own start from `imageDefaults`. Throws UsageError as `parseRunConfig` does.
+ * setting, and so is `augment`; a list or `P` or `range` is replaced as a whole, and images of one's own start from `imageDefaults`. Throws UsageError as `parseRunConfig` does.
  */
 export function completeConfig(given: readonly PartialRunConfig[], where = 'config'): RunConfig {
   const isOfImages = given.some((settings) => settings?.data?.dataset === 'images');
@@ -95,10 +100,16 @@ export function completeConfig(given: readonly PartialRunConfig[], where = 'conf
     for (const [key, value] of Object.entries(settings)) {
       if (value === undefined) continue;
       const before = merged[key];
-      merged[key] = isSection(before) && isSection(value) ? { ...before, ...defined(value) } : value;
+      merged[key] = isSection(before) && isSection(value) ? completed(before, value) : value;
     }
   }
   return parseRunConfig(merged, where);
+}
+
+function completed(before: Section, value: Section): Section {
+  const settings = { ...before, ...defined(value) };
+  const [known, given] = [before.augment, value.augment];
+  return isSection(known) && isSection(given) ? { ...settings, augment: { ...known, ...given } } : settings;
 }
 
 type Section = Readonly<Record<string, unknown>>;

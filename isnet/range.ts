@@ -1,26 +1,31 @@
 // C1 and C2: the range in which the foreground relevance of an ordinary classifier naturally lies.
 import { readAll, tensor } from '../engine/create.ts';
 import { UsageError } from '../engine/errors.ts';
-import { mean } from '../engine/ops/arithmetic.ts';
-import { sum } from '../engine/ops/broadcast.ts';
-import { abs } from '../engine/ops/pointwise.ts';
 import { scope } from '../engine/scope.ts';
 import { type Device, release } from '../engine/tensor.ts';
 import type { Module } from '../nn/module.ts';
 import { uploadBatch } from './batch.ts';
 import { batches, checkDataset, type Dataset } from './data/dataset.ts';
-import { type IsnetOptions, isnetMaps } from './objective.ts';
+import { type MapOptions, relevanceMaps, relevanceTotals, ruleCountOf } from './maps.ts';
 
+/** One range for all maps, or one per depth and rule (depths outside), as `IsnetOptions` has them. */
 export interface RelevanceRange {
-  readonly C1: number;
-  readonly C2: number;
+  readonly C1: number | readonly number[];
+  readonly C2: number | readonly number[];
+}
+
+/** `C1 = 0.5, C2 = 12.5`, or lists of them. */
+export function describeRange({ C1, C2 }: RelevanceRange): string {
+  const text = (bound: number | readonly number[]) =>
+    typeof bound === 'number' ? bound.toPrecision(4) : `[${bound.map((c) => c.toPrecision(4)).join(', ')}]`;
+  return `C1 = ${text(C1)}, C2 = ${text(C2)}`;
 }
 
 /**
  * The range of T_i = mean over maps of sum |R|, from its mean mu and standard deviation sigma over images:
  *   C1 = max(mu / 5, mu - 3 sigma),   C2 = min(25 C1, mu + 3 sigma)        Bassi et al. 2024, code of Faster ISNet
  */
-export function rangeOf(totals: readonly number[]): RelevanceRange {
+export function rangeOf(totals: readonly number[]): { C1: number; C2: number } {
   const mu = totals.reduce((a, b) => a + b, 0) / totals.length;
   const sigma = Math.sqrt(totals.reduce((a, b) => a + (b - mu) ** 2, 0) / Math.max(1, totals.length - 1));
   if (!(mu > 0) || !Number.isFinite(sigma)) {
@@ -34,31 +39,40 @@ export function rangeOf(totals: readonly number[]): RelevanceRange {
 }
 
 /**
- * Measures the range on an ordinary classifier that was trained for some epochs (five in the published procedure). Throws
- * DataError for a data set that is not sound, and as `rangeOf` does.
+ * Measures the range on an ordinary classifier that was trained for some epochs (five in the published procedure): one for
+ * each depth and rule, as lists where there is more than one. Unlike there, all maps count, and the classifier is in
+ * evaluation mode and at its end. Throws DataError for a data set that is not sound, and as `rangeOf` does.
  */
 export async function naturalRange(
   device: Device,
   model: Module,
   dataset: Dataset,
-  options: IsnetOptions,
+  options: MapOptions,
   { batchSize = 128, seed = 0 } = {},
 ): Promise<RelevanceRange> {
   checkDataset('naturalRange', dataset, { hasMasks: false });
-  const totals: number[] = [];
+  const ruleCount = ruleCountOf(options);
+  const totals: number[][] = Array.from(
+    { length: ruleCount * (1 + (options.deepSupervision?.length ?? 0)) },
+    () => [],
+  );
   const wasTraining = model.isTraining;
   model.eval();
   let counter = 0;
   for (const indices of batches(dataset, { batchSize, shuffle: false })) {
-    const perImage = scope(device, () => {
+    const perGroup = scope(device, () => {
       const { images } = uploadBatch(device, dataset, indices);
       const key = tensor(device, [seed % 2 ** 24, counter++], [2]);
-      const maps = isnetMaps(model, images, model.forward(images), options, key);
-      return mean(sum(abs(maps), [2, 3, 4]), [0]);
+      const { depths } = relevanceMaps(model, images, model.forward(images), options, key);
+      return relevanceTotals(depths, ruleCount);
     });
-    totals.push(...(await readAll([perImage]))[0]);
-    release(perImage);
+    const values = (await readAll([perGroup]))[0];
+    totals.forEach((list, g) => {
+      for (let n = 0; n < indices.length; n++) list.push(values[g * indices.length + n]);
+    });
+    release(perGroup);
   }
   model.train(wasTraining);
-  return rangeOf(totals);
+  const ranges = totals.map(rangeOf);
+  return ranges.length === 1 ? ranges[0] : { C1: ranges.map(({ C1 }) => C1), C2: ranges.map(({ C2 }) => C2) };
 }

@@ -20,6 +20,12 @@ export interface RunFolder {
   readonly log: string;
   /** Results; written last, so that its presence means the run is finished. */
   readonly metrics: string;
+  /** Everything that was measured, with intervals. */
+  readonly evaluation: string;
+  /** The same for people: one HTML file. */
+  readonly report: string;
+  /** What the weights are, for whoever is given them. */
+  readonly card: string;
   /** Weights and optimiser of the model in training: what `--resume` needs besides the configuration. */
   readonly state: string;
   readonly picture: string;
@@ -30,7 +36,15 @@ export interface RunFolder {
 }
 
 /** Names that a run owns in its folder: these, and no others, are deleted by `--overwrite`. */
-const ownFiles = ['config.json', 'environment.json', 'metrics.jsonl', 'metrics.json'] as const;
+const ownFiles = [
+  'config.json',
+  'environment.json',
+  'metrics.jsonl',
+  'metrics.json',
+  'evaluation.json',
+  'report.html',
+  'MODEL_CARD.md',
+] as const;
 const ownFolders = ['weights', 'state', 'heatmaps'] as const;
 
 /** The paths in a run folder, whether or not it exists. */
@@ -41,6 +55,9 @@ export function runFolder(path: string): RunFolder {
     environment: join(path, 'environment.json'),
     log: join(path, 'metrics.jsonl'),
     metrics: join(path, 'metrics.json'),
+    evaluation: join(path, 'evaluation.json'),
+    report: join(path, 'report.html'),
+    card: join(path, 'MODEL_CARD.md'),
     state: join(path, 'state', 'resume.safetensors'),
     picture: join(path, 'heatmaps', 'test-digits.png'),
     captions: join(path, 'heatmaps', 'test-digits.txt'),
@@ -149,7 +166,8 @@ export async function appendToLog(folder: RunFolder, line: LogLine): Promise<voi
   await writeFileAtomically(folder.log, text, style);
 }
 
-async function readLog(folder: RunFolder): Promise<LogLine[]> {
+/** The lines of metrics.jsonl. Throws RunFolderError, naming the path, if it is missing or damaged. */
+export async function readLog(folder: RunFolder): Promise<LogLine[]> {
   const text = new TextDecoder().decode(await readFileBytes(folder.log, style));
   return text
     .split('\n')

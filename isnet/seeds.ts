@@ -1,9 +1,16 @@
 // Where relevance starts: the ISNet variants differ in what they explain. Each seed is [K N, C], map-major.
-import { literal } from '../engine/create.ts';
+//
+//   variant      explained, per image                    maps   source
+//   original     every logit z_c                         C      ISNet: Bassi et al. 2024, Nature Communications 15:291
+//   selective    log-odds of the class of lowest logit   1      Selective ISNet: arXiv:2401.08409
+//   stochastic   one logit, drawn                        1      Stochastic ISNet: as above
+//   dual         sum of all logits, by z+ and by epsilon 2      Dual ISNet: as above
+//   softmax      probability of the predicted class      1      ISNet Softmax Grad*Input: as above, with gradient-input
+import { constant, literal } from '../engine/create.ts';
 import { UsageError } from '../engine/errors.ts';
 import { argmax } from '../engine/ops/argmax.ts';
 import { add, div, mul, neg, sub } from '../engine/ops/arithmetic.ts';
-import { reshape, sum } from '../engine/ops/broadcast.ts';
+import { expand, reshape, sum } from '../engine/ops/broadcast.ts';
 import { oneHot } from '../engine/ops/indexing.ts';
 import { slice } from '../engine/ops/layout.ts';
 import { floor, notNegative, step } from '../engine/ops/pointwise.ts';
@@ -12,8 +19,19 @@ import { softmax } from '../engine/ops/softmax.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { perMap } from '../lrp/maps.ts';
 
-/** `original`: every logit. `selective`: log-odds of the lowest class. `stochastic`: one logit drawn per sample. */
-export type Variant = 'original' | 'selective' | 'stochastic';
+/** What is explained; see the table above. */
+export type Variant = 'original' | 'selective' | 'stochastic' | 'dual' | 'softmax';
+
+/** Whether the network must be trained with softmax: one label per image, and classes that compete. */
+export const needsSoftmax = (variant: Variant): boolean => variant === 'selective' || variant === 'softmax';
+
+/** Throws UsageError if there is one class: it has no odds, and its softmax is 1. */
+function checkClasses(where: string, [, C]: readonly number[]): void {
+  if (C >= 2) return;
+  throw new UsageError(
+    `${where}: the logits have ${C} class and its odds need another; use variant stochastic or original`,
+  );
+}
 
 /** Gradient of every logit: for map k the one-hot row of class k. [C N, C] */
 export function originalGradient(logits: Tensor): Tensor {
@@ -31,11 +49,7 @@ export function originalGradient(logits: Tensor): Tensor {
  */
 export function selectiveGradient(logits: Tensor, selectiveEps = 0): Tensor {
   const [, C] = logits.shape;
-  if (C < 2) {
-    throw new UsageError(
-      `selectiveGradient: the logits have ${C} class and its odds need another; use variant stochastic or original`,
-    );
-  }
+  checkClasses('selectiveGradient', logits.shape);
   const lowest = oneHot(argmax(neg(logits), 1), C);
   const others = sub(1, lowest);
   // 1 - P_c as the sum of the others: no cancellation when P_c is close to 0 or 1.
@@ -46,6 +60,18 @@ export function selectiveGradient(logits: Tensor, selectiveEps = 0): Tensor {
   const own = rowSum(mul(P, lowest));
   const gamma = mul(mul(own, rest), add(div(1, add(own, selectiveEps)), div(1, add(rest, selectiveEps))));
   return mul(gradient, gamma);
+}
+
+/**
+ * Gradient of the largest probability P_m = softmax(z)_m. [N, C]
+ *   d P_m / d z_j = P_m ([j = m] - P_j)
+ * It vanishes where the network is sure, which is why the variant is an ablation. Throws as `selectiveGradient` does.
+ */
+export function softmaxGradient(logits: Tensor): Tensor {
+  checkClasses('softmaxGradient', logits.shape);
+  const top = oneHot(argmax(logits, 1), logits.shape[1]);
+  const P = softmax(logits);
+  return mul(sub(top, P), rowSum(mul(P, top)));
 }
 
 /** Sum over classes as a column [N, 1]. */
@@ -77,10 +103,16 @@ export interface SeedOptions {
   readonly selectiveEps?: number;
 }
 
-/** Gradient of the explained quantity with respect to the logits, [K N, C]; LRP-Flex starts from it. */
+/**
+ * Gradient of the explained quantity with respect to the logits, [K N, C]; LRP-Flex starts from it. The two maps of `dual`
+ * start alike and have one seed [N, C]. Throws UsageError for `stochastic` without a key, and as the gradients do.
+ */
 export function seedGradient(logits: Tensor, { variant, key, selectiveEps }: SeedOptions): Tensor {
   if (variant === 'original') return originalGradient(logits);
   if (variant === 'selective') return selectiveGradient(logits, selectiveEps);
+  if (variant === 'softmax') return softmaxGradient(logits);
+  // All logits at once: their sum.
+  if (variant === 'dual') return expand(constant(logits.device, 1), logits.shape);
   if (!key)
     throw new UsageError(
       "seedGradient: variant 'stochastic' needs a key; pass tensor(device, [seed, counter], [2])",

@@ -12,7 +12,7 @@ import {
 } from './checkpoint.ts';
 import type { RunConfig, TrainingConfig } from './config.ts';
 import type { MarkerBiasBenchmark } from './data/marker-bias-benchmark.ts';
-import { createModel, createOptimizer, inputOf, trainingOptions } from './from-config.ts';
+import { createModel, createOptimizer, inputOf, runningRangeOf, trainingOptions } from './from-config.ts';
 import type { RelevanceRange } from './range.ts';
 import { appendToLog, type RunFolder } from './run-folder.ts';
 import { type EpochReport, type StepReport, startPosition, type TrainingPosition, train } from './train.ts';
@@ -94,11 +94,15 @@ export async function trainStage(
   const model = freshModel(context);
   const optimizer = createOptimizer(training, model.namedParameters());
   if (saved) restoreState(folder.state, saved, model, optimizer);
+  const running = role === 'isnet' ? runningRangeOf(config.isnet, device, model) : null;
+  if (saved?.runningRange) running?.restore(saved.runningRange);
+  const bounds = running ?? range;
   const card = cardOf(context, role);
   const save = async (position: TrainingPosition): Promise<void> => {
     await saveModel(weightsPath(folder, stage, 'last'), model, card);
     const seconds = context.elapsed();
-    await saveState(folder.state, model, optimizer, { role, position, range, seconds });
+    const runningRange = await running?.save();
+    await saveState(folder.state, model, optimizer, { role, position, range, runningRange, seconds });
   };
   const outcome = await train({
     device,
@@ -109,7 +113,7 @@ export async function trainStage(
     options: trainingOptions(
       training,
       config.seed,
-      role === 'isnet' && range ? { config: config.isnet, range } : undefined,
+      role === 'isnet' && bounds ? { config: config.isnet, model, range: bounds } : undefined,
     ),
     position: saved?.position ?? startPosition,
     signal,
@@ -124,7 +128,8 @@ export async function trainStage(
     onEpoch: async (report) => {
       checkValidation(report);
       if (report.isBest) await saveModel(weightsPath(folder, stage, 'best'), model, card);
-      await appendToLog(folder, logLine(role, report));
+      const estimate = running ? { range: await running.read() } : {};
+      await appendToLog(folder, { ...logLine(role, report), ...estimate });
       // The state last: it is what says that the epoch is saved.
       await save(report.position);
       progress?.({ kind: 'epoch', role, epochs: training.epochs, report });
@@ -134,6 +139,7 @@ export async function trainStage(
   const isDone = outcome.position.epoch >= training.epochs;
   if (outcome.isInterrupted && !isDone) await save(outcome.position);
   optimizer.dispose();
+  running?.dispose();
   if (outcome.isInterrupted) return null;
   await loadWeights(weightsPath(folder, stage, 'best'), model);
   return model.eval();

@@ -12,6 +12,7 @@ import { uploadBatch } from './batch.ts';
 import type { Dataset } from './data/dataset.ts';
 import {
   type Batch,
+  type ClassificationOptions,
   classifierLosses,
   type IsnetOptions,
   isnetLosses,
@@ -20,12 +21,12 @@ import {
 } from './objective.ts';
 
 /** Tensors that a training step takes. `scalars` are the optimiser's, see `Optimizer.nextScalars`. */
-interface StepInputs extends Batch, StepNumbers {
-  readonly scalars: Tensor;
-  readonly [name: string]: Tensor;
-}
+type StepInputs = Plain<Batch & StepNumbers & { readonly scalars: Tensor }>;
 
-export interface TrainStepOptions {
+/** The same fields as an object type, which, unlike an interface, passes for tensors by name. */
+type Plain<T> = { readonly [Name in keyof T]: T[Name] };
+
+export interface TrainStepOptions extends ClassificationOptions {
   /** The heatmap loss; without it an ordinary classifier is trained. */
   readonly isnet?: IsnetOptions;
   /** Largest global gradient norm; none by default. */
@@ -42,8 +43,12 @@ export interface StepPlan {
 }
 
 /** Losses of a batch under the options, recorded. An ordinary classifier looks neither at P nor at the masks. */
-function lossesOf(model: Module, { isnet }: TrainStepOptions, inputs: Batch & StepNumbers): Losses {
-  return isnet ? isnetLosses(model, inputs, isnet, inputs) : classifierLosses(model, inputs);
+function lossesOf(model: Module, options: TrainStepOptions, inputs: Batch & StepNumbers): Losses {
+  const { isnet, isMultiLabel, posWeight } = options;
+  const classification = { isMultiLabel, posWeight };
+  return isnet
+    ? isnetLosses(model, inputs, { ...classification, ...isnet }, inputs)
+    : classifierLosses(model, inputs, classification);
 }
 
 /** [total, classification] or [total, classification, heatmap] as one tensor. */

@@ -8,11 +8,11 @@ import type { Optimizer } from '../nn/optim.ts';
 import { learningRateAt, type Schedule } from '../nn/schedule.ts';
 import { batches, checkDataset, type Dataset, type EmptyMaskPolicy } from './data/dataset.ts';
 import { LossMeter, type LossReport, type LossSums } from './loss-meter.ts';
-import type { IsnetOptions } from './objective.ts';
+import type { ClassificationOptions, IsnetOptions } from './objective.ts';
 import { TrainStep } from './train-step.ts';
 import { finalHeatmapWeight, type HeatmapWeight, heatmapWeightAt } from './weight.ts';
 
-export interface TrainingOptions {
+export interface TrainingOptions extends ClassificationOptions {
   readonly epochs: number;
   readonly batchSize: number;
   readonly learningRate: number;

@@ -119,8 +119,8 @@ export async function tuneGemm(
   onClass?: (tuned: TunedClass) => void,
 ): Promise<GemmTuning> {
   const candidates: Candidate[] = [];
-  for (const variant of possibleVariants(device.profile)) candidates.push(await openCandidate(variant));
   try {
+    for (const variant of possibleVariants(device.profile)) candidates.push(await openCandidate(variant));
     const variants: Record<string, GemmVariant> = {};
     for (const each of cases) {
       const tuned = await tuneCase(each, candidates);

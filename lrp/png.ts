@@ -4,11 +4,8 @@ import { DataError, ShapeError } from '../engine/errors.ts';
 import { readFileBytes, writeFileAtomically } from '../engine/files.ts';
 import type { Picture } from './picture.ts';
 
-/**
- * Writes a PNG, which appears whole or not at all. Throws DataError if the path cannot be written, ShapeError for a picture
- * without pixels.
- */
-export async function writePng(path: string, picture: Picture): Promise<void> {
+/** The bytes of a PNG file. Throws ShapeError for a picture without pixels. */
+export function encodePng(picture: Picture): Uint8Array {
   const { width, height, rgba } = picture;
   if (!(width > 0 && height > 0) || rgba.length !== 4 * width * height) {
     throw new ShapeError(
@@ -17,7 +14,15 @@ export async function writePng(path: string, picture: Picture): Promise<void> {
   }
   const png = new PNG({ width, height });
   png.data.set(rgba);
-  await writeFileAtomically(path, PNG.sync.write(png), { where: 'writePng' });
+  return PNG.sync.write(png);
+}
+
+/**
+ * Writes a PNG, which appears whole or not at all. Throws DataError if the path cannot be written, ShapeError for a picture
+ * without pixels.
+ */
+export async function writePng(path: string, picture: Picture): Promise<void> {
+  await writeFileAtomically(path, encodePng(picture), { where: 'writePng' });
 }
 
 /** Reads a PNG of any colour type as 8-bit RGBA. Throws DataError, naming the path, if it is missing or broken. */

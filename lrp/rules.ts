@@ -9,6 +9,7 @@ import { negativePart, relu, step } from '../engine/ops/pointwise.ts';
 import type { Shape } from '../engine/shape.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import type { AffineCall } from './affine.ts';
+import { isRectified } from './rectified.ts';
 import { denominator, type Part, type Rule, zRule } from './rule.ts';
 import { type Stabilizer, shift } from './stabilizer.ts';
 
@@ -54,11 +55,14 @@ export const lrp0 = (): Rule => ({ ...epsilon(0), name: 'lrp0' });
 /** The epsilon rule under its name for layers whose parameters have no meaning: sums and average pools. zennit's Norm. */
 export const norm = (eps: Eps = SMALL_EPSILON): Rule => ({ ...epsilon(eps), name: 'norm' });
 
-/** p(x) W1 + n(x) W2: the two parts of inputs of both signs. */
-const bySign = (x: Tensor, whenPositive: Tensor, whenNegative: Tensor): Part[] => [
-  { x: positive(x), weight: whenPositive },
-  { x: negative(x), weight: whenNegative },
-];
+/** p(x) W1 + n(x) W2: the two parts of inputs of both signs, or the one of inputs that have none below 0. */
+const bySign = (x: Tensor, whenPositive: Tensor, whenNegative: Tensor): Part[] =>
+  isRectified(x)
+    ? [{ x, weight: whenPositive }]
+    : [
+        { x: positive(x), weight: whenPositive },
+        { x: negative(x), weight: whenNegative },
+      ];
 
 /**
  * Alpha-beta rule: positive and negative contributions apart, weighed by alpha and -beta, alpha - beta = 1.

@@ -1,7 +1,8 @@
 // Classification losses.
 import { ShapeError } from '../engine/errors.ts';
 import { add, div, mean, mul, neg, sub, sumProduct } from '../engine/ops/arithmetic.ts';
-import { softplus } from '../engine/ops/pointwise.ts';
+import { sum } from '../engine/ops/broadcast.ts';
+import { maximum, softplus } from '../engine/ops/pointwise.ts';
 import { logSoftmax } from '../engine/ops/softmax.ts';
 import { formatShape, isSameShape } from '../engine/shape.ts';
 import type { Tensor } from '../engine/tensor.ts';
@@ -20,15 +21,26 @@ export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
   return div(sumProduct(logSoftmax(logits), targets), -logits.shape[0]);
 }
 
-/** Mean over batch and classes of log(1 + e^z) - t z, for logits z and targets t in [0, 1], both [N, C]. Returns []. */
+export interface BceOptions {
+  /** Weights p [C] of what is shown: classes that are rare count more. */
+  readonly posWeight?: Tensor;
+  /** 1 for classes that are known to be shown or not, 0 for those that are to be left out: [N, C]. */
+  readonly known?: Tensor;
+}
+
+/**
+ * Mean over batch and classes of log(1 + e^z) - t z, for logits z and targets t in [0, 1], both [N, C]; over those that are
+ * known, and 0 if none is. Returns [].
+ */
 export function bceWithLogits(
   logits: Tensor,
   targets: Tensor,
-  { posWeight }: { posWeight?: Tensor } = {},
+  { posWeight, known }: BceOptions = {},
 ): Tensor {
   checkTargets('bceWithLogits', logits, targets);
-  if (!posWeight) return mean(sub(softplus(logits), mul(logits, targets)));
   // -[p t log s(z) + (1 - t) log(1 - s(z))] = (1 - t) z + (1 + (p - 1) t) softplus(-z)
-  const weight = add(mul(targets, sub(posWeight, 1)), 1);
-  return mean(add(mul(sub(1, targets), logits), mul(weight, softplus(neg(logits)))));
+  const each = posWeight
+    ? add(mul(sub(1, targets), logits), mul(add(mul(targets, sub(posWeight, 1)), 1), softplus(neg(logits))))
+    : sub(softplus(logits), mul(logits, targets));
+  return known ? div(sumProduct(each, known), maximum(sum(known), 1)) : mean(each);
 }

@@ -38,6 +38,9 @@ export const shaderUrls = {
   softmax: new URL('./softmax.wgsl', import.meta.url),
   random: new URL('./random.wgsl', import.meta.url),
   col2im: new URL('./col2im.wgsl', import.meta.url),
+  conv_direct: new URL('./conv_direct.wgsl', import.meta.url),
+  conv_direct_input: new URL('./conv_direct_input.wgsl', import.meta.url),
+  conv_direct_weight: new URL('./conv_direct_weight.wgsl', import.meta.url),
 } as const;
 
 export type ShaderName = keyof typeof shaderUrls;

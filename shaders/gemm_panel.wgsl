@@ -4,31 +4,33 @@
 // memory: the panel. Then, row by row, each lane loads four values of A at a time and hands them
 // to all other lanes. So a load of A is shared by all columns of the block, a load of B by all
 // rows. Longer sums grow in `out`, block by block; with several splits of k each workgroup sums
-// one of them, for gemm_finish. A and `out` are read and written by vec4 alone: the plan packs
-// what does not lie so.
-// Consts: LANES (threads per subgroup and workgroup), BLOCK_TERMS (a multiple of 4).
+// one of them, for gemm_finish. A and `out` are read and written by vec4, and the plan packs what
+// does not lie so; or element by element, in small products that are not worth packing.
+// Consts: LANES (threads per subgroup and workgroup), BLOCK_TERMS (a multiple of 4). The loops that
+// fill the panel count to params.block_terms, the same number: Mesa unrolls a loop that it knows to
+// have at most 32 rounds, and then compiles its loads for seconds. That goes for arrays of 32, too.
 // Functions: a_row, a_term, out_row, out_column (summands of flat indices), columns_at and
 // load_columns (four columns of B), and multiply_block(i_row, sum), which adds A(row, k) B(k, n)
 // for all k of the block. TypeScript unrolls it, so that every index into the panel is a
-// constant.
+// constant. Four terms of A and four columns of `out`: see panelAccess in gemm-panel.ts.
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<vec4<Real>>;          // terms in runs, see a_term
-@group(0) @binding(2) var<storage, read> b: array<BUnit>;               // see the operands file
-@group(0) @binding(3) var<storage, read_write> out: array<vec4<Real>>;  // [splits, out_size]
+@group(0) @binding(1) var<storage, read> a: array<Unit>;          // terms in runs, see a_term
+@group(0) @binding(2) var<storage, read> b: array<BUnit>;         // see the operands file
+@group(0) @binding(3) var<storage, read_write> out: array<Unit>;  // [splits, out_size]
 
 const BLOCK_COLUMNS = 4u * LANES;
 /** Loads of A per lane and row: LANES neighbours take the values of 4 LANES terms. */
 const A_LOADS = (BLOCK_TERMS + BLOCK_COLUMNS - 1u) / BLOCK_COLUMNS;
 
 /** B(k, n) of the block's terms k and this lane's columns n. */
-var<private> b_panel: array<vec4<Real>, BLOCK_TERMS>;
+var<private> b_panel: array<vec4<Real>, max(BLOCK_TERMS, 33u)>;
 /** A's summands for the terms that this lane loads. */
-var<private> a_terms: array<u32, A_LOADS>;
-var<private> is_term: array<bool, A_LOADS>;
+var<private> a_terms: array<Places, A_LOADS>;
+var<private> is_term: array<Inside, A_LOADS>;
 
 /** This lane's i-th four values of A's row, 0 past the last term. */
 fn load_a(i_row: u32, i: u32) -> vec4<Real> {
-  return select(vec4<Real>(), a[(i_row + a_terms[i]) / 4u], is_term[i]);
+  return select(vec4<Real>(), load_terms(i_row, a_terms[i]), is_term[i]);
 }
 
 @compute @workgroup_size(LANES)
@@ -53,33 +55,34 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   // Lanes without columns of their own read those of the last lane that has some.
   let inside_n = min(n, (params.columns - 1u) / 4u * 4u);
   let columns = columns_at(z, inside_n);
-  let i_column = split * params.out_size + out_column(inside_n);
+  let i_split = split * params.out_size;
+  let i_columns = places_of_columns(inside_n);
 
   var step = step_at(first_term);
   for (var block_term = first_term; block_term < end_term; block_term += BLOCK_TERMS) {
-    let block_terms = min(BLOCK_TERMS, end_term - block_term);
+    let block_terms = min(params.block_terms, end_term - block_term);
     for (var k = 0u; k < block_terms; k++) {
       b_panel[k] = load_columns(columns, step);
       step = next_step(step);
     }
-    for (var k = block_terms; k < BLOCK_TERMS; k++) {
+    for (var k = block_terms; k < params.block_terms; k++) {
       b_panel[k] = vec4<Real>();
     }
     for (var i = 0u; i < A_LOADS; i++) {
       let k = block_term + i * BLOCK_COLUMNS + 4u * lane;
-      is_term[i] = k < end_term;
-      a_terms[i] = a_term(min(k, (end_term - 1u) / 4u * 4u));
+      is_term[i] = are_terms(k, end_term);
+      a_terms[i] = places_of_terms(min(k, (end_term - 1u) / 4u * 4u));
     }
 
     for (var m = first_row; m < end_row; m++) {
-      let i = (i_column + out_row(z, m)) / 4u;
+      let i_row = i_split + out_row(z, m);
       var sum = vec4<Real>();
       if (block_term > first_term) {
-        sum = out[i];
+        sum = load_sums(i_row, i_columns);
       }
       sum = multiply_block(a_row(z, m), sum);
       if (is_column) {
-        out[i] = sum;
+        store_sums(i_row, i_columns, n, sum);
       }
     }
   }

@@ -8,6 +8,7 @@
 // What the functions answer: see operands_matmul.wgsl.
 struct Params {
   rows: u32, columns: u32, terms: u32, batches: u32, splits: u32, split_terms: u32, block_rows: u32,
+  block_terms: u32,
   out_size: u32, out_batch_stride: u32, out_row_stride: u32, out_run: u32, out_run_stride: u32,
   out_column_stride: u32,
   a_start: u32, a_batch_stride: u32, a_row_stride: u32, a_run: u32, a_run_stride: u32,

@@ -24,7 +24,8 @@ const nodeFiles = new Set([
   'isnet/experiment.ts',
   'isnet/environment.ts',
 ]);
-const isNodeFile = (file: string) => nodeFiles.has(file) || /^(isnet\/commands|isnet\/data\/files|bench|tests)\//.test(file);
+const isNodeFile = (file: string) =>
+  nodeFiles.has(file) || /^(isnet\/commands|isnet\/data\/files|bench|tests)\//.test(file);
 
 function sources(folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true, recursive: true })
@@ -62,7 +63,7 @@ describe.each(modules)('%s', (file) => {
 
   test('uses Node only if it is listed', () => {
     const nodeImports = importsOf(file).filter((name) =>
-      /^(node:|webgpu$|pngjs|commander|cli-progress)/.test(name),
+      /^(node:|webgpu$|pngjs|commander|cli-progress|sharp|dicom-parser|csv-parse)/.test(name),
     );
     if (!isNodeFile(file)) expect(nodeImports).toEqual([]);
   });

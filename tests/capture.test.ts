@@ -30,7 +30,7 @@ const random = (shape: Shape): Tensor => randomTensor(gpu, shape);
 const dispatchesOf = (work: () => unknown): number => dispatchesOn(gpu, work);
 
 describe('a captured step', () => {
-  test('gives the bits of the same step uncaptured where nothing was fused', async () => {
+  test('gives the bits of the same step uncaptured', async () => {
     const [w, kernel] = [random([12, 5]), random([4, 3, 3, 3])];
     const step = ({ x }: { x: Tensor }) => {
       const features = reshape(conv2d(x, kernel, { padding: 1 }), [-1, 12]);
@@ -213,11 +213,7 @@ describe('a captured step', () => {
       await valuesOf(captured({ x })),
       await valuesOf(scope(gpu, () => step({ x }))),
     ];
-    for (const name of ['loss', 'gradient']) {
-      found[name].forEach((n, i) => {
-        expect(n).toBeCloseTo(expected[name][i], 4);
-      });
-    }
+    expect(found).toEqual(expected);
     captured.dispose();
   });
 });

@@ -26,16 +26,19 @@ describe('help', () => {
   test('lists every command, with examples', async () => {
     const { exitCode, output } = await isnet('--help');
     expect(exitCode).toBe(0);
-    for (const name of ['quickstart', 'train', 'evaluate', 'explain', 'doctor'])
+    for (const name of ['quickstart', 'train', 'evaluate', 'explain', 'data', 'doctor'])
       expect(output).toMatch(`\n  ${name} `);
     expect(output).toContain('Examples:');
   });
 
-  test.each(['quickstart', 'train', 'evaluate', 'explain', 'doctor'])('of %s has examples', async (name) => {
-    const { exitCode, output } = await isnet(name, '--help');
-    expect(exitCode).toBe(0);
-    expect(output).toContain(`Examples:\n  isnet ${name}`);
-  });
+  test.each(['quickstart', 'train', 'evaluate', 'explain', 'data', 'doctor'])(
+    'of %s has examples',
+    async (name) => {
+      const { exitCode, output } = await isnet(name, '--help');
+      expect(exitCode).toBe(0);
+      expect(output).toContain(`Examples:\n  isnet ${name}`);
+    },
+  );
 });
 
 describe('wrong usage exits with 2 and', () => {
@@ -69,7 +72,9 @@ describe('wrong usage exits with 2 and', () => {
     const file = join(runs, 'settings.json');
     writeFileSync(file, '{ "isnet": { "epocs": 3 } }');
     const { exitCode, errors } = await isnet('train', '--config', file);
-    expect(errors).toMatch(/there is no setting 'epocs' in 'isnet'; use epochs, batchSize/);
+    expect(errors).toMatch(
+      /there is no setting 'epocs' \(did you mean 'epochs'\?\) in 'isnet'; use epochs, batchSize/,
+    );
     expect(exitCode).toBe(2);
   });
 });
@@ -109,13 +114,16 @@ describe.skipIf(!hasAdapter)('a run', () => {
     expect(outcome.errors).toBe('');
     expect(outcome.exitCode).toBe(0);
     expect(readdirSync(folder, { recursive: true }).toSorted()).toEqual([
+      'MODEL_CARD.md',
       'config.json',
       'environment.json',
+      'evaluation.json',
       'heatmaps',
       'heatmaps/test-digits.png',
       'heatmaps/test-digits.txt',
       'metrics.json',
       'metrics.jsonl',
+      'report.html',
       'state',
       'state/resume.safetensors',
       'weights',

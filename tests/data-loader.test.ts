@@ -7,15 +7,23 @@ import { read } from '../engine/create.ts';
 import { DataError } from '../engine/errors.ts';
 import { uploadHostBatch } from '../isnet/batch.ts';
 import type { ImageDataConfig } from '../isnet/config.ts';
-import { type Dataset, subset } from '../isnet/data/dataset.ts';
+import { checkDataset, type Dataset, subset } from '../isnet/data/dataset.ts';
 import { type ImageData, openImages } from '../isnet/data/files/loader.ts';
-import { type BatchSource, type EpochOptions, type HostBatch, memorySource } from '../isnet/data/source.ts';
+import { type EmptyFilePolicy, prepareSample } from '../isnet/data/files/prepare.ts';
+import {
+  type BatchSource,
+  type EpochOptions,
+  type HostBatch,
+  memorySource,
+  toDataset,
+} from '../isnet/data/source.ts';
 import { imageDefaults } from '../isnet/quickstart-config.ts';
 import { pattern, temporaryFolder, upperHalf, write, writeImages, writePicture } from './image-files.ts';
 
 const folder = temporaryFolder();
 const SIZE = 8;
-const small = { height: SIZE, width: SIZE, workers: 2, prefetch: 2 };
+// A thread takes half a second to start, hence one unless a test is about several.
+const small = { height: SIZE, width: SIZE, workers: 1, prefetch: 2 };
 
 const opened: ImageData[] = [];
 afterAll(async () => {
@@ -87,14 +95,11 @@ describe('images on disk', () => {
 
   test('go on after a resume as if nothing had happened, to the bit', async () => {
     const options = { batchSize: 2, seed: 1, epoch: 3, isAugmented: true };
-    const whole = await all((await openSmall(root, varied)).train, options);
-    const rest = await all(
-      (await openSmall(root, { ...varied, workers: 1, prefetch: 1, cacheMegabytes: 0 })).train,
-      {
-        ...options,
-        skip: 2,
-      },
-    );
+    const whole = await all((await openSmall(root, { ...varied, workers: 2 })).train, options);
+    const rest = await all((await openSmall(root, { ...varied, prefetch: 1, cacheMegabytes: 0 })).train, {
+      ...options,
+      skip: 2,
+    });
     expect(rest).toEqual(whole.slice(2));
     expect(rest.length).toBe(3);
   });
@@ -198,53 +203,81 @@ test('soft edges are cut, with one message', async () => {
   ];
   expect(new Set(batches.flatMap(({ masks }) => [...masks]))).toEqual(new Set([0, 1]));
   expect(lines.length).toBe(1);
-  expect(lines[0]).toMatch(/^warning: the mask of '.*png' has soft edges \(8 pixels/);
+  expect(lines[0]).toMatch(/^warning: the mask '.*masks.*png' has soft edges \(8 pixels/);
+});
+
+test('a mask that is lost in the frame counts for classification only, with a message', async () => {
+  const root = join(folder, 'speck');
+  // One pixel of 32 x 32 is nothing at 8 x 8.
+  const speck = Array.from({ length: 1024 }, (_, i) => (i === 500 ? 255 : 0));
+  await writePicture(join(root, 'data/train/a/0.png'), pattern(1, 32), 32);
+  await writePicture(join(root, 'masks/train/a/0.png'), speck, 32);
+  const lines: string[] = [];
+  const [batch] = await all((await openSmall(root, {}, (line) => lines.push(line))).train, { batchSize: 1 });
+  expect([...batch.hasMask]).toEqual([0]);
+  expect(lines.length).toBe(1);
+  expect(lines[0]).toMatch(/0\.png' \(1 of 1024 pixels\) leaves no foreground or no background at 8x8/);
 });
 
 describe('what cannot be used is named', () => {
-  const broken = async (name: string, change: (root: string) => Promise<unknown> | unknown, config = {}) => {
-    const root = await writeImages(join(folder, name), { train: { a: 6 } });
-    await change(root);
-    const { train } = await openSmall(root, config);
-    return all(train, { batchSize: 2, shuffle: false });
-  };
-
-  test('a damaged image', async () => {
-    const batches = broken('damaged', (root) => write(join(root, 'data/train/a/3.png'), 'no picture'));
-    await expect(batches).rejects.toThrow(DataError);
-    await expect(batches).rejects.toThrow(/'.*data\/train\/a\/3\.png' is no readable picture/);
+  test('a damaged image, by the batch that needs it', async () => {
+    const root = await writeImages(join(folder, 'damaged'), { train: { a: 6 } });
+    write(join(root, 'data/train/a/3.png'), 'no picture');
+    const { train } = await openSmall(root);
+    const counts: number[] = [];
+    const reading = (async () => {
+      for await (const { count } of train.epoch({ batchSize: 2, shuffle: false })) counts.push(count);
+    })();
+    await expect(reading).rejects.toThrow(DataError);
+    await expect(reading).rejects.toThrow(/'.*data\/train\/a\/3\.png' is no readable picture/);
+    expect(counts).toEqual([2]);
   });
+
+  const frame = { channels: 1, height: SIZE, width: SIZE, resize: 'stretch' } as const;
+  const prepare = (file: string, mask: string, emptyMasks: EmptyFilePolicy = 'error') =>
+    prepareSample(
+      { file, mask: { whole: mask, byClass: {} } },
+      { frame, emptyMasks, classNames: ['a'], maskCount: 1 },
+    );
+  const image = join(folder, 'image.png');
+  beforeAll(() => writePicture(image, pattern(1), SIZE));
 
   test('a mask of another size', async () => {
-    const batches = broken('sizes', (root) =>
-      writePicture(join(root, 'masks/train/a/4.png'), upperHalf(4), 4),
-    );
-    await expect(batches).rejects.toThrow(
-      /'.*masks\/train\/a\/4\.png' is a mask of 4x4, but its image '.*' is 8x8; draw/,
+    const mask = await writePicture(join(folder, 'small.png'), upperHalf(4), 4);
+    await expect(prepare(image, mask)).rejects.toThrow(
+      /'.*small\.png' is a mask of 4x4, but its image '.*image\.png' is 8x8; draw/,
     );
   });
 
-  const blank = (value: number) => (root: string) =>
-    writePicture(join(root, 'masks/train/a/2.png'), new Array(64).fill(value), SIZE);
+  const blank = (name: string, value: number) =>
+    writePicture(join(folder, name), new Array(64).fill(value), SIZE);
 
   test('a mask that is all foreground', async () => {
-    await expect(broken('full', blank(255))).rejects.toThrow(
-      /'.*2\.png' is all foreground .*give it a background/,
+    await expect(prepare(image, await blank('full.png', 255))).rejects.toThrow(
+      /'.*full\.png' is all foreground .*give it a background/,
     );
   });
 
   test('an empty mask, unless the policy takes it', async () => {
-    await expect(broken('empty', blank(0))).rejects.toThrow(/'.*2\.png' is empty; draw it/);
-    const background = await broken('empty-1', blank(0), { emptyMasks: 'all-background' });
-    expect([...background[1].hasMask]).toEqual([1, 1]);
-    expect(background[1].masks.subarray(0, 64)).not.toContain(1);
-    const unmasked = await broken('empty-2', blank(0), { emptyMasks: 'unmasked' });
-    expect([...unmasked[1].hasMask]).toEqual([0, 1]);
+    const mask = await blank('empty.png', 0);
+    await expect(prepare(image, mask)).rejects.toThrow(/'.*empty\.png' is empty; draw it/);
+    expect((await prepare(image, mask, 'all-background')).masks).toEqual(new Uint8Array(64));
+    expect((await prepare(image, mask, 'unmasked')).masks).toBe(null);
   });
 
   test('a data set with errors is not opened', async () => {
     const root = await writeImages(join(folder, 'unsound'), { train: { a: 1 }, test: { b: 1 } });
     await expect(openSmall(root)).rejects.toThrow(/'.*test\/b': is no class of the training images/);
+  });
+
+  test('a loader that is closed while it reads', async () => {
+    const root = await writeImages(join(folder, 'closing'), { train: { a: 4 } });
+    const { train, close } = await openSmall(root);
+    const reading = all(train, { batchSize: 1 });
+    await Promise.all([
+      expect(reading).rejects.toThrow(/the loader was closed while it was reading/),
+      close(),
+    ]);
   });
 
   test('a loader that was closed', async () => {
@@ -293,10 +326,53 @@ describe('a dataset in memory', () => {
     );
   });
 
+  test('is checked without the masks that it has not, and its flags are counted', () => {
+    const empty = { ...dataset, masks: Float32Array.of(1, 0, 0, 0, 0, 1) };
+    expect(() => checkDataset('here', empty)).not.toThrow();
+    expect(() => checkDataset('here', { ...empty, hasMask: undefined })).toThrow(
+      /the mask of sample 1 is empty/,
+    );
+    expect(() => checkDataset('here', { ...empty, hasMask: Uint8Array.of(1) })).toThrow(
+      /hasMask has 1 entries for 3 images/,
+    );
+  });
+
   test('skips the batches that a resumed run has done', async () => {
     const options = { batchSize: 1, seed: 4, epoch: 1 };
     const source = memorySource(dataset);
     expect(await all(source, { ...options, skip: 2 })).toEqual((await all(source, options)).slice(2));
+  });
+});
+
+describe('images on disk as a dataset in memory', () => {
+  test('are those of the source, as many as asked for', async () => {
+    const root = await writeImages(join(folder, 'to-memory'), { train: { a: 2, b: 2 } });
+    rmSync(join(root, 'masks/train/a/1.png'));
+    const { train } = await openSmall(root);
+    const dataset = await toDataset(train, 3);
+    expect(dataset).toMatchObject({
+      count: 3,
+      channels: 1,
+      height: SIZE,
+      width: SIZE,
+      classNames: ['a', 'b'],
+    });
+    expect([...dataset.labels]).toEqual([0, 0, 1]);
+    expect([...(dataset.hasMask ?? [])]).toEqual([1, 0, 1]);
+    const [batch] = await all(train, { batchSize: 3, shuffle: false });
+    expect([dataset.images, dataset.masks]).toEqual([batch.images, batch.masks]);
+    expect(() => checkDataset('here', dataset)).not.toThrow();
+  });
+
+  test('are refused where a dataset cannot say what they are', async () => {
+    const root = join(folder, 'uncertain');
+    await writePicture(join(root, 'x.png'), pattern(1), SIZE);
+    await writePicture(join(root, 'y.png'), pattern(2), SIZE);
+    const lines = (label: string) => ['file,split,label', 'x.png,train,p', `y.png,train,${label}`].join('\n');
+    const { train } = await openSmall(write(join(root, 'one.csv'), lines('-1')));
+    await expect(toDataset(train)).rejects.toThrow(/image 1 has an uncertain label/);
+    const several = await openSmall(write(join(root, 'two.csv'), lines('p').replace('label', 'labels')));
+    await expect(toDataset(several.train)).rejects.toThrow(/this source has several labels/);
   });
 });
 

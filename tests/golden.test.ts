@@ -9,6 +9,9 @@ import { permute } from '../engine/ops/layout.ts';
 import type { Device } from '../engine/tensor.ts';
 import { gwrp } from '../isnet/gwrp.ts';
 import { heatmapLoss } from '../isnet/heatmap-loss.ts';
+import { isnetMaps } from '../isnet/maps.ts';
+import type { Variant } from '../isnet/seeds.ts';
+import { isnetComposite } from '../lrp/composite.ts';
 import { goldenTensors } from './golden-files.ts';
 import { expected, expectFlex, load, lossOptions, relativeError } from './golden-flex.ts';
 import { goldenNet } from './golden-nets.ts';
@@ -58,5 +61,25 @@ describe("LRP-Flex and the gradient of the whole ISNet loss are the authors'", (
   test.each(cases('flex_cnn'))('$name', async ({ golden, kind }) => {
     const device = deviceOf(kind);
     await expectFlex(device, golden, goldenNet(device, golden));
+  });
+});
+
+describe("maps of all classes in one walk are the authors'", () => {
+  // In evaluation, where batch statistics are constants to them too.
+  const modes: Readonly<Record<string, Variant>> = { original: 'original', selective: 'selective' };
+  const files = cases('flex_cnn').filter(({ golden }) => /_(original|selective)_eval$/.test(golden.name));
+  test.each(files)('$name', async ({ golden, kind }) => {
+    const device = deviceOf(kind);
+    const { mode, eps, selectiveEps } = golden.metadata;
+    const net = goldenNet(device, golden).eval();
+    const input = load(device, golden, 'input');
+    const maps = isnetMaps(net, input, net.forward(input), {
+      variant: modes[mode],
+      propagation: 'flex',
+      selectiveEps: Number(selectiveEps),
+      composite: isnetComposite({ eps: Number(eps) }),
+    });
+    const actual = await read(permute(maps, [1, 0, 2, 3, 4]));
+    expect(relativeError(actual, expected(golden, 'heatmap'))).toBeLessThan(1e-4);
   });
 });

@@ -9,7 +9,7 @@ import { scope } from '../engine/scope.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { gwrp } from '../isnet/gwrp.ts';
 import { heatmapLoss } from '../isnet/heatmap-loss.ts';
-import { isnetMaps } from '../isnet/objective.ts';
+import { isnetMaps } from '../isnet/maps.ts';
 import { rangeOf } from '../isnet/range.ts';
 import { selectiveGradient, stochasticGradient, type Variant } from '../isnet/seeds.ts';
 import { isnetComposite } from '../lrp/composite.ts';

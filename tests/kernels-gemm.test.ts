@@ -12,7 +12,7 @@ import {
   conv2dWeightGradOp,
   convAttrs,
 } from '../engine/ops/conv.ts';
-import { planConv2d } from '../engine/ops/gemm-conv.ts';
+import { planConv2d } from '../engine/ops/conv-plan.ts';
 import { matmul, matmulOp } from '../engine/ops/matmul.ts';
 import { formatShape, type Shape } from '../engine/shape.ts';
 import { BOUND, errorOnGpu, gemmAdapters, plannedFor } from './kernel-check.ts';
@@ -30,6 +30,8 @@ const mixed = (max: number) =>
     size(max),
     size(Math.floor(max / 4)).map((n) => 4 * n),
   );
+/** Lengths of sums: a panel of each is a program of its own, and compiling takes longer than running. */
+const terms = fc.constantFrom(1, 7, 12, 36, 64, 70, 132);
 
 interface Matrices {
   readonly batch: number;
@@ -42,9 +44,9 @@ interface Matrices {
 
 const matrices: fc.Arbitrary<Matrices> = fc.record({
   batch: size(3),
-  M: mixed(150),
-  N: mixed(150),
-  K: mixed(150),
+  M: mixed(90),
+  N: mixed(90),
+  K: terms,
   tA: fc.boolean(),
   tB: fc.boolean(),
 });
@@ -56,9 +58,9 @@ const convolutions: fc.Arbitrary<Convolution> = fc
   .record({
     N: size(3),
     groups: size(3),
-    inPerGroup: size(5),
+    inPerGroup: fc.constantFrom(1, 4, 5),
     outPerGroup: size(6),
-    kernel: fc.tuple(size(4), size(4)),
+    kernel: fc.constantFrom([1, 1], [3, 3], [4, 2], [1, 3]),
     stride: fc.tuple(size(3), size(3)),
     dilation: fc.tuple(size(2), size(2)),
     padding: fc.tuple(fc.integer({ min: 0, max: 5 }), fc.integer({ min: 0, max: 2 })),
@@ -84,9 +86,18 @@ const chosen: Record<string, Convolution> = {
     [12, 1, 3, 3],
     { padding: 1, groups: 6, stride: 2 },
   ],
-  'a sum that is split': [[9, 3, 20, 19], [5, 3, 3, 3], { padding: 1 }],
-  'a sum that is split, in whole vec4s': [[9, 4, 20, 20], [8, 4, 3, 3], { padding: 1 }],
-  'several blocks of terms': [[1, 20, 6, 6], [70, 20, 3, 3], { padding: 1 }],
+  'few channels per group, strides that differ': [
+    [2, 4, 11, 13],
+    [4, 2, 5, 4],
+    { stride: [2, 3], padding: [1, 4], groups: 2 },
+  ],
+  'one channel per group, dilated': [[2, 3, 9, 7], [3, 1, 3, 3], { dilation: [2, 1], padding: 1, groups: 3 }],
+  'a single filter': [[2, 6, 7, 9], [1, 6, 3, 3], { padding: 1 }],
+  'strides with dilations': [[2, 4, 9, 8], [6, 4, 2, 3], { stride: 2, dilation: 2, padding: 1 }],
+  'a stride longer than the kernel': [[2, 3, 11, 13], [5, 3, 2, 2], { stride: [3, 4] }],
+  'a sum that is split': [[3, 3, 16, 15], [5, 3, 3, 3], { padding: 1 }],
+  'a sum that is split, in whole vec4s': [[3, 4, 16, 16], [8, 4, 3, 3], { padding: 1 }],
+  'several blocks of terms': [[1, 16, 5, 6], [14, 16, 3, 3], { padding: 1 }],
   'padding wider than the kernel': [[2, 3, 5, 4], [4, 3, 2, 2], { padding: 4 }],
 };
 
@@ -99,10 +110,10 @@ describe.each(Object.keys(gemmAdapters))('products planned for %s', (name) => {
       const error = await errorOnGpu(gpu, op, [a, b], { transposeA: tA, transposeB: tB });
       expect(error, `${formatShape(a)} ${formatShape(b)}`).toBeLessThan(BOUND);
     };
-    await fc.assert(fc.asyncProperty(matrices, check), { numRuns: 20, seed: 1 });
+    await fc.assert(fc.asyncProperty(matrices, check), { numRuns: 10, seed: 1 });
     await check({ batch: 1, M: 3, N: 5, K: 2100, tA: false, tB: true });
     await check({ batch: 1, M: 33, N: 8, K: 1028, tA: true, tB: false });
-    await check({ batch: 2, M: 257, N: 132, K: 12, tA: false, tB: false });
+    await check({ batch: 2, M: 131, N: 132, K: 12, tA: false, tB: false });
   });
 
   const checkTriple = async ([x, w, options]: Convolution): Promise<void> => {
@@ -120,7 +131,7 @@ describe.each(Object.keys(gemmAdapters))('products planned for %s', (name) => {
   };
 
   test('conv2d and both gradients', { timeout: 120_000 }, async () => {
-    await fc.assert(fc.asyncProperty(convolutions, checkTriple), { numRuns: 15, seed: 2 });
+    await fc.assert(fc.asyncProperty(convolutions, checkTriple), { numRuns: 8, seed: 2 });
   });
 
   test.each(Object.entries(chosen))(
@@ -174,6 +185,7 @@ test('the three directions of a convolution share their programs with other shap
       }
     }
   }
-  // gemm_panel with blocks of 32 and of 64 on pixels, of 64 on weights; packing, finishing, and gathering taps.
-  expect(programs.size).toBe(6);
+  // gemm_panel with blocks of 32 and of 64 on pixels, of 64 on weights, of 32 on pixels without windows; packing,
+  // finishing, and gathering taps.
+  expect(programs.size).toBe(7);
 });

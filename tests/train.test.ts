@@ -10,7 +10,9 @@ import type { Dataset } from '../isnet/data/dataset.ts';
 import { accuracy, backgroundRelevance } from '../isnet/evaluate.ts';
 import { naturalRange } from '../isnet/range.ts';
 import { type EpochReport, type TrainingOptions, type TrainJob, train } from '../isnet/train.ts';
+import { Dropout, Flatten, Linear } from '../nn/layers.ts';
 import { SmallCnn } from '../nn/models/small-cnn.ts';
+import { Sequential } from '../nn/module.ts';
 import { SGD } from '../nn/optim.ts';
 import { randomValues } from './gradcheck.ts';
 import { initOn } from './small-nets.ts';
@@ -217,3 +219,26 @@ test.each([2, 3])(
     expect(weights(cut)).toEqual(weights(whole));
   },
 );
+
+test('a run resumed in a new process drops what the whole run would have dropped', async () => {
+  const twoEpochs = { ...options, epochs: 2 };
+  const newNet = () => {
+    const init = initOn(device);
+    const model = new Sequential(new Flatten(), new Dropout(init, 0.5), new Linear(init, size, 3));
+    return { ...newJob({ options: twoEpochs }), model, optimizer: new SGD(model.namedParameters()) };
+  };
+  const whole = newNet();
+  await train(whole);
+
+  const first = newNet();
+  const controller = new AbortController();
+  const onStep = () => controller.abort();
+  const { position } = await train({ ...first, signal: controller.signal, onStep });
+  const second = newNet();
+  const saved = first.model.namedParameters();
+  for (const [name, t] of second.model.namedParameters()) assign(t, saved.get(name) as Tensor);
+  await train({ ...second, position });
+  const weights = ({ model }: { model: Sequential }) => model.parameters().map((p) => [...dataOf(p)]);
+  expect(position.step).toBeLessThan(6);
+  expect(weights(second)).toEqual(weights(whole));
+});

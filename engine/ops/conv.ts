@@ -12,7 +12,7 @@ import {
   type SizedConvAttrs,
   weightGeometry,
 } from './conv-geometry.ts';
-import { planConv2d } from './gemm-conv.ts';
+import { planConv2d } from './conv-plan.ts';
 import { type Pair, pairOf } from './pair.ts';
 
 export type { ConvAttrs };

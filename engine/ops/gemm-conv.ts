@@ -1,6 +1,6 @@
 // Which products of matrices the three directions of conv2d are.
 import type { AdapterProfile, KernelPlan } from '../dispatch.ts';
-import { type Product, plainLines, type RunLayout } from './gemm-product.ts';
+import { type Product, plainLines, type RunLayout, runsOfB } from './gemm-product.ts';
 import { planGemm } from './gemm-variants.ts';
 import { spanOf } from './span.ts';
 
@@ -20,13 +20,14 @@ export interface ConvGeometry {
   readonly groups: number;
 }
 
-type ConvDirection = 'forward' | 'input' | 'weight';
+export type ConvDirection = 'forward' | 'input' | 'weight';
 
-/**
- * One direction of conv2d. The output and the inputs, in order:
- *   forward  y [N, O, OH, OW] of x, w      input  dx [N, C, H, W] of dy, w      weight  dw [O, C/groups, kernel] of x, dy
- */
-export function planConv2d(direction: ConvDirection, g: ConvGeometry, adapter: AdapterProfile): KernelPlan {
+/** One direction of conv2d by a product of matrices; see `planConv2d`. */
+export function planConvProduct(
+  direction: ConvDirection,
+  g: ConvGeometry,
+  adapter: AdapterProfile,
+): KernelPlan {
   if (direction === 'weight') return planGemm(weightGradient(g), adapter);
   if (direction === 'forward') return planGemm(forward(g), adapter);
   if (isCheaperByTaps(g)) return planInputByTaps(g, adapter);
@@ -48,7 +49,6 @@ const common = { a: { input: 1 }, b: { input: 0 }, out: 'output', firstTemp: 0 }
 /** A row of A is a filter, a column of B the window of an output pixel. */
 function forward(g: ConvGeometry): Product {
   const terms = (g.C / g.groups) * tapsOf(g);
-  if (isPointwise(g)) return pointwise(g, terms, 1);
   return windows(g, plainLines(terms, { batch: (g.O / g.groups) * terms, line: terms, step: 1 }));
 }
 
@@ -60,55 +60,35 @@ function denseInputGradient(g: ConvGeometry): Product {
   const reach = (axis: number) => g.dilation[axis] * (g.kernel[axis] - 1) - g.padding[axis];
   const turned = { C: g.O, H: g.OH, W: g.OW, O: g.C, OH: g.H, OW: g.W };
   const convolution: ConvGeometry = { ...g, ...turned, padding: [reach(0), reach(1)] };
-  if (isPointwise(g)) return pointwise(convolution, 1, runStride);
+  if (taps === 1) {
+    return windows(convolution, plainLines(g.O / g.groups, { batch, line: 1, step: runStride }));
+  }
   return windows(convolution, { start: taps - 1, batch, line: taps, run: taps, runStride, step: -1 });
 }
 
 /** One product per group, over all images. */
 function windows(g: ConvGeometry, aLayout: RunLayout): Product {
-  return {
-    ...common,
+  const columns = g.N * g.OH * g.OW;
+  const terms = (g.C / g.groups) * tapsOf(g);
+  const general = {
     operandsShader: 'operands_conv2d',
     params: { channels: g.C, out_channels: g.O, ...windowParams(g) },
+  } as const;
+  return {
+    ...common,
+    ...(isPointwise(g) ? runsOfB(mapLayout(g, g.C, g.H * g.W), g.groups, terms, columns) : general),
     batches: g.groups,
     rows: g.O / g.groups,
-    columns: g.N * g.OH * g.OW,
-    terms: (g.C / g.groups) * tapsOf(g),
+    columns,
+    terms,
     aLayout,
     outLayout: mapLayout(g, g.O, g.OH * g.OW),
   };
 }
 
-/** Fewer pixels per image fill blocks of columns badly; then all images are better taken together. */
-const MIN_POINTWISE_PIXELS = 128;
-
-/** Whether each output pixel meets one input pixel, the one at its place, and four of them are a vec4. */
-function isPointwise(g: ConvGeometry): boolean {
-  const pixels = g.H * g.W;
-  return (
-    tapsOf(g) * g.stride[0] * g.stride[1] * g.groups === 1 &&
-    g.padding[0] + g.padding[1] === 0 &&
-    pixels % 4 === 0 &&
-    pixels >= MIN_POINTWISE_PIXELS
-  );
-}
-
-/** A convolution with 1x1 filters: one product of matrices per image, all with the same rows `line` and terms `step` apart. */
-function pointwise(g: ConvGeometry, line: number, step: number): Product {
-  const pixels = g.H * g.W;
-  return {
-    ...common,
-    operandsShader: 'operands_matmul',
-    vec4OperandsShader: 'operands_matmul_vec4',
-    params: { b_batch_stride: g.C * pixels, b_term_stride: pixels, b_column_stride: 1 },
-    batches: g.N,
-    rows: g.O,
-    columns: pixels,
-    terms: g.C,
-    aLayout: plainLines(g.C, { batch: 0, line, step }),
-    outLayout: plainLines(pixels, { batch: g.O * pixels, line: pixels, step: 1 }),
-  };
-}
+/** Whether each output pixel meets one input pixel, the one at its place. */
+const isPointwise = (g: ConvGeometry): boolean =>
+  tapsOf(g) * g.stride[0] * g.stride[1] === 1 && g.padding[0] === 0 && g.padding[1] === 0;
 
 /** Rows are output channels, columns (channel, tap), and the sum goes over all output pixels. */
 function weightGradient(g: ConvGeometry): Product {
@@ -145,7 +125,7 @@ function stridedInputGradient(g: ConvGeometry): Product {
 }
 
 /** Params of the kernels about one plane, its output plane and the window between them. */
-const windowParams = (g: ConvGeometry): Record<string, number> => ({
+export const windowParams = (g: ConvGeometry): Record<string, number> => ({
   height: g.H,
   width: g.W,
   out_height: g.OH,
@@ -176,12 +156,24 @@ function isCheaperByTaps(g: ConvGeometry): boolean {
   return (isDense(g) ? isFlat && tapsOf(g) > 1 : hasTapsOfPhases(g)) && tapCount(g) <= MAX_TAPS;
 }
 
-/** Whether stride or dilation is 1 along each axis, which the gathering of taps relies on. */
-const hasTapsOfPhases = ({ stride, dilation }: ConvGeometry): boolean =>
+/** Whether stride or dilation is 1 along each axis, which those who go from tap to tap of one remainder rely on. */
+export const hasTapsOfPhases = ({ stride, dilation }: ConvGeometry): boolean =>
   stride.every((size, axis) => size === 1 || dilation[axis] === 1);
 
 /** Elements of the buffer that holds one value per output pixel, input channel and tap. */
 const tapCount = (g: ConvGeometry): number => g.C * tapsOf(g) * tapColumns(g);
+
+/** How many items a kernel shares out, and the params that tell what they are. */
+export interface Items {
+  readonly count: number;
+  readonly params: Readonly<Record<string, number>>;
+}
+
+/** Items of an input gradient: four pixels for each remainder of x by the stride, lines in the order of their remainders. */
+export function pixelItems({ N, C, H, W, stride }: ConvGeometry): Items {
+  const [row_items, phase_rows] = [Math.ceil(W / (4 * stride[1])), Math.ceil(H / stride[0])];
+  return { count: N * C * stride[0] * phase_rows * row_items, params: { row_items, phase_rows } };
+}
 
 /**
  * The input gradient in two steps: taps = w^T dy, a product over output channels alone; then each pixel gathers its
@@ -203,13 +195,12 @@ function planInputByTaps(g: ConvGeometry, adapter: AdapterProfile): KernelPlan {
     },
     adapter,
   );
-  // Items of the gather: 4 pixels per remainder by the stride.
-  const [row_items, phase_rows] = [Math.ceil(g.W / (4 * g.stride[1])), Math.ceil(g.H / g.stride[0])];
-  const { prelude, params, workgroups } = spanOf(g.N * g.C * g.stride[0] * phase_rows * row_items, adapter);
+  const items = pixelItems(g);
+  const { prelude, params, workgroups } = spanOf(items.count, adapter);
   const gather = {
     shader: 'col2im' as const,
     prelude,
-    params: { ...params, channels: g.C, taps_row: line, row_items, phase_rows, ...windowParams(g) },
+    params: { ...params, ...items.params, channels: g.C, taps_row: line, ...windowParams(g) },
     operands: [{ temp: 0 }, 'output'] as const,
     workgroups,
   };

@@ -31,7 +31,13 @@ export function packDispatch(
 
 /** Adds the partial sums [splits, batches, rows, columns filled up to vec4s] and puts them where the output has them. */
 export function finishDispatch(
-  { batches, rows, columns, out, outLayout }: Product,
+  {
+    batches,
+    rows,
+    columns,
+    out,
+    outLayout,
+  }: Pick<Product, 'batches' | 'rows' | 'columns' | 'out' | 'outLayout'>,
   partialSums: Operand,
   splits: number,
   adapter: AdapterProfile,

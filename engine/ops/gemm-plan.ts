@@ -1,7 +1,7 @@
 // Which product of matrices a matmul is. The three directions of conv2d are in gemm-conv.ts; the kernels are the same.
 import type { AdapterProfile, KernelPlan } from '../dispatch.ts';
-import { isVec4, type Product, plainLines } from './gemm-product.ts';
-import { planGemm } from './gemm-variants.ts';
+import { isVec4, type Product, plainLines, runsOfB } from './gemm-product.ts';
+import { isWorthPacking, planGemm } from './gemm-variants.ts';
 
 /** Sizes of a batched product C[z] = A[z] B[z] and the strides of A and B in elements. C [batch, M, N] is contiguous. */
 interface MatmulGeometry {
@@ -40,13 +40,7 @@ interface Factor {
 function productOf(g: MatmulGeometry, rows: Factor, columns: Factor): Product {
   const bLayout = plainLines(columns.size, { batch: columns.batch, line: columns.term, step: columns.outer });
   return {
-    operandsShader: 'operands_matmul',
-    vec4OperandsShader: isVec4(bLayout, g.batch, g.K, columns.size) ? 'operands_matmul_vec4' : undefined,
-    params: {
-      b_batch_stride: columns.batch,
-      b_term_stride: columns.term,
-      b_column_stride: columns.outer,
-    },
+    ...runsOfB(bLayout, g.batch, g.K, columns.size),
     a: { input: rows.input },
     b: { input: columns.input },
     out: 'output',
@@ -65,11 +59,14 @@ function productOf(g: MatmulGeometry, rows: Factor, columns: Factor): Product {
  * they compute 32 or 64. On software adapters the unit is one row of one block; loading B costs as much as some rows,
  * and so do packing A and finishing the output where they are needed. The weights are rough ratios of instructions.
  */
-function costOf(product: Product, { family, subgroupSize }: AdapterProfile): number {
+function costOf(product: Product, adapter: AdapterProfile): number {
+  const { family, subgroupSize } = adapter;
   const { batches, rows, columns, terms, aLayout, outLayout } = product;
   if (family !== 'software' || subgroupSize === 0) return rows * Math.ceil(columns / 64);
   const blocks = Math.ceil(columns / (4 * subgroupSize));
-  const loading = product.vec4OperandsShader ? 10 : 20;
+  // SwiftShader (4 lanes) runs without bounds checks, which are the most of what a load costs.
+  const loading = (product.vec4OperandsShader ? 10 : 20) / (subgroupSize === 4 ? 4 : 1);
+  if (!isWorthPacking(product, adapter)) return blocks * (rows + loading);
   const packing = isVec4(aLayout, batches, rows, terms) ? 0 : rows;
   const finishing = isVec4(outLayout, batches, rows, columns) ? 0 : (32 * blocks * rows) / terms;
   return blocks * (rows + loading) + packing + finishing;

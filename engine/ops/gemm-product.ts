@@ -58,6 +58,26 @@ export const aParams = ({ start, batch, line, run, runStride, step }: RunLayout)
   a_term_stride: step,
 });
 
+/** Operands files and their parameters of a B that lies in runs; lines are terms, elements columns. */
+export function runsOfB(
+  layout: RunLayout,
+  batches: number,
+  terms: number,
+  columns: number,
+): Pick<Product, 'operandsShader' | 'vec4OperandsShader' | 'params'> {
+  return {
+    operandsShader: 'operands_matmul',
+    vec4OperandsShader: isVec4(layout, batches, terms, columns) ? 'operands_matmul_vec4' : undefined,
+    params: {
+      b_batch_stride: layout.batch,
+      b_term_stride: layout.line,
+      b_run: layout.run,
+      b_run_stride: layout.runStride,
+      b_column_stride: layout.step,
+    },
+  };
+}
+
 /** Fields of the kernels' Params that describe the output. */
 export const outParams = ({ batch, line, run, runStride, step }: RunLayout) => ({
   out_batch_stride: batch,

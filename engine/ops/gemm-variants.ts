@@ -8,7 +8,7 @@ import {
   type KernelPlan,
 } from '../dispatch.ts';
 import { finishDispatch, packDispatch } from './gemm-packing.ts';
-import { multiplyBlock, panelTerms } from './gemm-panel.ts';
+import { multiplyBlock, panelAccess, panelTerms } from './gemm-panel.ts';
 import {
   A_ADDRESS,
   aParams,
@@ -26,8 +26,12 @@ interface Launch {
   readonly consts: string;
   readonly workgroupCount: number;
   readonly blockRows: number;
+  /** Of the panel: the length of its blocks of terms. */
+  readonly blockTerms?: number;
   readonly splits: number;
   readonly splitTerms: number;
+  /** Whether B is read four columns at a time. */
+  readonly isByFour: boolean;
   /** Set where A and the output are read and written by vec4: the block of terms that A is packed in, if it must be. */
   readonly packedTerms?: number;
 }
@@ -81,7 +85,7 @@ export function planGemm(product: Product, adapter: AdapterProfile): KernelPlan 
   if (batches * rows * columns === 0) return { steps: [] };
   if (terms === 0) return { steps: [{ clear: product.out }] };
   const launch = launchers[chooseVariant(product, adapter)](product, adapter);
-  const { splits, packedTerms } = launch;
+  const { splits, packedTerms, isByFour } = launch;
   const steps: Dispatch[] = [];
   const temps: number[] = [];
   const newTemp = (size: number) => ({ temp: product.firstTemp + temps.push(size) - 1 });
@@ -94,15 +98,11 @@ export function planGemm(product: Product, adapter: AdapterProfile): KernelPlan 
     aLayout = packing.layout;
   }
   const paddedColumns = Math.ceil(columns / 4) * 4;
-  const hasRoom = outLayout.run >= columns && outLayout.line >= paddedColumns;
-  const isOutVec4 =
-    packedTerms === undefined || isVec4(outLayout, batches, rows, hasRoom ? paddedColumns : columns);
   const partialSize = batches * rows * paddedColumns;
-  if (splits > 1 || !isOutVec4) {
+  if (splits > 1 || (packedTerms !== undefined && !isOutVec4(product))) {
     out = newTemp(splits * partialSize);
     outLayout = plainLines(columns, { batch: rows * paddedColumns, line: paddedColumns, step: 1 });
   }
-  const isByFour = packedTerms !== undefined;
   const vec4Operands = isByFour ? product.vec4OperandsShader : undefined;
   steps.push({
     shader: launch.shader,
@@ -116,6 +116,7 @@ export function planGemm(product: Product, adapter: AdapterProfile): KernelPlan 
       splits,
       split_terms: launch.splitTerms,
       block_rows: launch.blockRows,
+      block_terms: launch.blockTerms ?? 0,
       out_size: partialSize,
       ...aParams(aLayout),
       ...outParams(outLayout),
@@ -126,6 +127,13 @@ export function planGemm(product: Product, adapter: AdapterProfile): KernelPlan 
   });
   if (out !== product.out) steps.push(finishDispatch(product, out, splits, adapter));
   return { steps, temps };
+}
+
+/** Whether the output can be written by vec4, the last ones of its lines into room behind them if need be. */
+function isOutVec4({ batches, rows, columns, outLayout }: Product): boolean {
+  const padded = Math.ceil(columns / 4) * 4;
+  const hasRoom = outLayout.run >= columns && outLayout.line >= padded;
+  return isVec4(outLayout, batches, rows, hasRoom ? padded : columns);
 }
 
 /** Rows this many elements apart meet in the same lines of a CPU's cache: 2 KiB. */
@@ -140,6 +148,18 @@ function shouldPack(product: Product, { family }: AdapterProfile): boolean {
   return (isColliding && columns >= MIN_PACKING_COLUMNS) || !isVec4(aLayout, batches, rows, terms);
 }
 
+/** Fewer turns of a panel, each a row times a block, take less time one by one than a dispatch that packs or finishes. */
+const MIN_PACKED_TURNS = 1024;
+
+/** Whether a panel is so large that A and the output are brought into vec4s if they do not lie so. */
+export function isWorthPacking(
+  { batches, rows, columns, terms }: Pick<Product, 'batches' | 'rows' | 'columns' | 'terms'>,
+  { subgroupSize: lanes }: AdapterProfile,
+): boolean {
+  const blocks = Math.ceil(columns / (4 * lanes)) * Math.ceil(terms / panelTerms(terms, lanes));
+  return batches * rows * blocks >= MIN_PACKED_TURNS;
+}
+
 const launchers: Record<GemmVariant, (product: Product, adapter: AdapterProfile) => Launch> = {
   plain(product, adapter) {
     const outputs = product.batches * product.rows * product.columns;
@@ -151,6 +171,7 @@ const launchers: Record<GemmVariant, (product: Product, adapter: AdapterProfile)
       blockRows: 1,
       splits,
       splitTerms,
+      isByFour: false,
     };
   },
 
@@ -166,6 +187,7 @@ const launchers: Record<GemmVariant, (product: Product, adapter: AdapterProfile)
       blockRows,
       splits,
       splitTerms,
+      isByFour: false,
     };
   },
 
@@ -180,6 +202,7 @@ const launchers: Record<GemmVariant, (product: Product, adapter: AdapterProfile)
       blockRows: WIDE.side,
       splits,
       splitTerms,
+      isByFour: true,
       packedTerms: WIDE.terms,
     };
   },
@@ -193,14 +216,18 @@ const launchers: Record<GemmVariant, (product: Product, adapter: AdapterProfile)
     const blocks = columnBlocks * Math.ceil(product.rows / blockRows);
     const blockTerms = panelTerms(product.terms, lanes);
     const { splits, splitTerms } = splitProduct(product, blocks, blockTerms, adapter);
+    const isReady = !shouldPack(product, adapter) && (splits > 1 || isOutVec4(product));
+    const isPacked = isReady || isWorthPacking(product, adapter);
     return {
       shader: 'gemm_panel',
-      consts: `enable subgroups;\n${multiplyBlock(lanes, blockTerms)}`,
+      consts: `enable subgroups;\n${multiplyBlock(lanes, blockTerms)}${panelAccess(isPacked)}`,
       workgroupCount: blocks * splits,
       blockRows,
+      blockTerms,
       splits,
       splitTerms,
-      packedTerms: blockTerms,
+      isByFour: true,
+      packedTerms: isPacked ? blockTerms : undefined,
     };
   },
 };

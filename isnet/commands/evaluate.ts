@@ -1,14 +1,21 @@
-// `isnet evaluate`: the table of a run or of one weights file, computed again.
+// `isnet evaluate`: everything that is measured at the end of a run, measured again, for a run or for one weights file.
+import { stat } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
+import type { GpuDevice } from '../../engine/gpu-device.ts';
 import { isnetComposite } from '../../lrp/composite.ts';
-import { evaluateModel, type ModelMetrics, metricsTable, modelTitles } from '../report.ts';
+import { memorySource } from '../data/source.ts';
+import { describeEnvironment, type Environment } from '../environment.ts';
+import { readRunConfig } from '../experiment.ts';
+import { type EvaluatedModel, writeReport } from '../report/write.ts';
+import { evaluateFully, evaluationTable, metricsOf, modelTitles } from '../report.ts';
+import { exists, openRunFolder, type RunFolder, readJson } from '../run-folder.ts';
 import { loadModels, testDataOf } from './models.ts';
 import { once, wholeNumber } from './parse.ts';
 import { exitCodes, withDevice } from './session.ts';
 
 const examples = `
 Examples:
-  isnet evaluate runs/quickstart
+  isnet evaluate runs/quickstart                       prints the table, writes evaluation.json and report.html
   isnet evaluate runs/quickstart --weights last
   isnet evaluate runs/quickstart/weights/best.safetensors --test-count 10000 --json`;
 
@@ -17,19 +24,24 @@ interface EvaluateCommandOptions {
   readonly testCount?: number;
   readonly mnistFolder?: string;
   readonly json?: boolean;
+  /** False with --no-report. */
+  readonly report: boolean;
 }
 
 /** Adds `isnet evaluate`; `done` takes the exit code. */
 export function addEvaluateCommand(program: Command, done: (exitCode: number) => void): void {
   program
     .command('evaluate')
-    .description('accuracy on biased, unbiased and deceiving test images, and background relevance')
+    .description(
+      'accuracy with intervals on biased, unbiased and deceiving test images, and background relevance',
+    )
     .argument('<run|weights>', 'run folder or .safetensors file')
     .addOption(
       new Option('--weights <which>', 'which weights of a run').choices(['best', 'last']).default('best'),
     )
     .option('--test-count <n>', 'test images (default: as many as in training)', once(wholeNumber))
     .option('--mnist-folder <path>', 'folder of the four MNIST files (default: as in training)')
+    .option('--no-report', 'leave the files of the run as they are')
     .option('--json', 'print JSON')
     .addHelpText('after', examples)
     .action(async (path: string, options: EvaluateCommandOptions) => done(await evaluate(path, options)));
@@ -39,19 +51,50 @@ async function evaluate(path: string, options: EvaluateCommandOptions): Promise<
   // With --json standard output holds the JSON alone.
   const log = options.json ? console.error : console.log;
   return withDevice(log, async (device) => {
-    const loaded = await loadModels(device, path, options.weights);
-    const results: ModelMetrics[] = [];
-    for (const { name, model, card } of loaded) {
-      const data = testDataOf(card, options);
-      results.push(
-        await evaluateModel(device, name, model, data, {
-          composite: isnetComposite({ eps: card.eps }),
-          onPart: (part) => log(`${modelTitles[name]}: ${part} ...`),
-        }),
-      );
-    }
-    if (options.json) console.log(JSON.stringify({ models: results, adapter: device.description }, null, 2));
-    else console.log(`\n${metricsTable(results)}`);
+    const evaluated = await evaluateAll(device, path, options, log);
+    const evaluations = evaluated.map(({ evaluation }) => evaluation);
+    if (options.json) {
+      const models = evaluations.map(metricsOf);
+      console.log(JSON.stringify({ models, adapter: device.description, evaluation: evaluations }, null, 2));
+    } else console.log(`\n${evaluationTable(evaluations)}`);
     return exitCodes.success;
   });
+}
+
+/** Evaluates the models at the path, and writes the files of their run if it is one. */
+async function evaluateAll(
+  device: GpuDevice,
+  path: string,
+  options: EvaluateCommandOptions,
+  log: (line: string) => void,
+): Promise<EvaluatedModel[]> {
+  const loaded = await loadModels(device, path, options.weights);
+  const evaluated: EvaluatedModel[] = [];
+  for (const { name, model, card } of loaded) {
+    const result = await evaluateFully(device, name, model, testDataOf(card, options), {
+      composite: isnetComposite({ eps: card.eps }),
+      onPart: (part) => log(`${modelTitles[name]}: ${part} ...`),
+    });
+    if (result) evaluated.push({ ...result, model });
+  }
+  if (!options.report || !(await stat(path)).isDirectory()) return evaluated;
+  const folder = await openRunFolder(path);
+  const { card } = loaded[loaded.length - 1];
+  await writeReport(folder, {
+    device,
+    models: evaluated,
+    source: memorySource(testDataOf(card, options).biased),
+    composite: isnetComposite({ eps: card.eps }),
+    weights: options.weights,
+    config: await readRunConfig(folder),
+    environment: await environmentOf(folder, device),
+  });
+  log(`report: ${folder.report}`);
+  return evaluated;
+}
+
+/** Of the training; of this evaluation where that is lost. */
+async function environmentOf(folder: RunFolder, device: GpuDevice): Promise<Environment> {
+  if (!(await exists(folder.environment))) return describeEnvironment(device);
+  return (await readJson(folder.environment)) as Environment;
 }

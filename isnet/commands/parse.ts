@@ -39,13 +39,18 @@ export function heatmapWeight(text: string): HeatmapWeight {
   return Object.fromEntries(entries);
 }
 
-/** `natural` or `1,25` */
-export function range(text: string): 'natural' | { readonly C1: number; readonly C2: number } {
-  if (text === 'natural') return text;
+/** `natural`, `running` or `1,25` */
+export function range(text: string): 'natural' | 'running' | { readonly C1: number; readonly C2: number } {
+  if (text === 'natural' || text === 'running') return text;
   const [C1, C2, ...rest] = text.split(',').map(decimal);
   if (C2 === undefined || rest.length > 0)
-    throw new InvalidArgumentError('Use natural, or C1 and C2 such as 1,25.');
+    throw new InvalidArgumentError('Use natural, running, or C1 and C2 such as 1,25.');
   return { C1, C2 };
+}
+
+/** `none`, `stages` or the names of modules: `layer2,layer3` */
+export function modules(text: string): 'none' | 'stages' | string[] {
+  return text === 'none' || text === 'stages' ? text : text.split(',');
 }
 
 /** Wraps a parser that takes one argument: commander passes the previous value too. */

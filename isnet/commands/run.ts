@@ -34,6 +34,7 @@ export async function runInTerminal(
     }
     console.log(`\n${metricsTable(metrics.models)}\n`);
     console.log(`picture: ${folder.picture}`);
+    console.log(`report: ${folder.report}`);
     console.log(`results: ${folder.metrics} (${metrics.seconds.toFixed(0)} s on ${metrics.adapter})`);
     return exitCodes.success;
   } finally {

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import { choices, type MarkerDataConfig, type PartialRunConfig, type RunConfig } from '../config.ts';
 import { quickstartConfig } from '../quickstart-config.ts';
-import { decimal, heatmapWeight, once, range, wholeNumber, wholeNumbers } from './parse.ts';
+import { decimal, heatmapWeight, modules, once, range, wholeNumber, wholeNumbers } from './parse.ts';
 
 /** Values of the options as commander gives them; undefined where an option was not given. */
 export interface TrainOptions {
@@ -26,6 +26,9 @@ export interface TrainOptions {
   readonly warmupSteps?: number;
   readonly clipGradNorm?: number;
   readonly variant?: RunConfig['isnet']['variant'];
+  readonly propagation?: RunConfig['isnet']['propagation'];
+  readonly deepSupervision?: RunConfig['isnet']['deepSupervision'];
+  readonly dLoss?: number;
   readonly heatmapWeight?: RunConfig['isnet']['P'];
   readonly d?: number;
   readonly w1?: number;
@@ -34,6 +37,8 @@ export interface TrainOptions {
   readonly foreground?: RunConfig['isnet']['foreground'];
   readonly eps?: number;
   readonly selectiveEps?: number;
+  readonly biasGradient?: RunConfig['isnet']['biasGradient'];
+  readonly statisticsGradient?: RunConfig['isnet']['statisticsGradient'];
   readonly range?: RunConfig['isnet']['range'];
   readonly rangeEpochs?: number;
   readonly background?: MarkerDataConfig['background'];
@@ -80,7 +85,18 @@ export function addTrainOptions(command: Command): Command {
   number('--clip-grad-norm <x>', `largest gradient norm, 0 for none (default: ISNet ${isnet.clipNorm ?? 0})`);
 
   command.optionsGroup('ISNet:');
-  choice('--variant <name>', `which logits are explained (default: ${isnet.variant})`, choices.variant);
+  choice('--variant <name>', `what is explained (default: ${isnet.variant})`, choices.variant);
+  choice(
+    '--propagation <name>',
+    `how: rules, LRP-Flex or gradient times input (default: ${isnet.propagation})`,
+    choices.propagation,
+  );
+  command.option(
+    '--deep-supervision <depths>',
+    `maps besides the image's: stages, or module names (default: ${isnet.deepSupervision})`,
+    once(modules),
+  );
+  number('--d-loss <x>', `decay of the pooling over depths (default: ${isnet.dLoss})`);
   command.option(
     '-P, --heatmap-weight <P>',
     `weight of the heatmap loss: 0.7, ramp:0.7:3 or 0:0.3,5:0.7 (default: ${JSON.stringify(isnet.P)})`,
@@ -97,9 +113,16 @@ export function addTrainOptions(command: Command): Command {
   );
   number('--eps <x>', `stabiliser of the epsilon rule (default: ${isnet.eps})`);
   number('--selective-eps <x>', `stabiliser of variant selective (default: ${isnet.selectiveEps})`);
+  const policy = choices.gradientPolicy;
+  choice('--bias-gradient <policy>', `of the heatmap loss (default: ${isnet.biasGradient})`, policy);
+  choice(
+    '--statistics-gradient <policy>',
+    `of the heatmap loss, through BatchNorm (default: ${isnet.statisticsGradient})`,
+    policy,
+  );
   command.option(
     '--range <C1,C2>',
-    'range of the foreground relevance, or natural (default: natural)',
+    `range of the foreground relevance, or natural, or running (default: ${isnet.range})`,
     once(range),
   );
   count('--range-epochs <n>', 'epochs of the copy that the natural range is measured on (method isnet)');
@@ -140,7 +163,8 @@ export function settingsOf(options: TrainOptions): PartialRunConfig {
     warmupSteps: options.warmupSteps,
     clipNorm: options.clipGradNorm === 0 ? null : options.clipGradNorm,
   };
-  const { variant, d, w1, w2, E, foreground, eps, selectiveEps, rangeEpochs } = options;
+  const { variant, propagation, deepSupervision, dLoss, d, w1, w2, E, foreground, eps } = options;
+  const { selectiveEps, biasGradient, statisticsGradient, rangeEpochs } = options;
   const { background, trainCount, validationCount, testCount, markerSize } = options;
   return {
     name: options.name,
@@ -152,6 +176,9 @@ export function settingsOf(options: TrainOptions): PartialRunConfig {
     isnet: {
       ...training,
       variant,
+      propagation,
+      deepSupervision,
+      dLoss,
       P: options.heatmapWeight as RunConfig['isnet']['P'],
       d,
       w1,
@@ -160,6 +187,8 @@ export function settingsOf(options: TrainOptions): PartialRunConfig {
       foreground,
       eps,
       selectiveEps,
+      biasGradient,
+      statisticsGradient,
       range: options.range,
       rangeEpochs,
     },

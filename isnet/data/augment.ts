@@ -102,17 +102,24 @@ export function cut(sample: FramedSample, variation: Variation, target: CutTarge
   const { height, width } = target;
   const size = height * width;
   const frameSize = sample.height * sample.width;
-  const white = whiteOf({ data: sample.image });
   const maskCount = masks ? masks.length / frameSize : 0;
-  const place = placeOf(variation, height, width);
+  const white = whiteOf({ data: sample.image });
+  const { isMirrored, angle, top, left, brightness, contrast } = variation;
+  const isLit = brightness !== 0 || contrast !== 1;
+  const [middleY, middleX] = [(height - 1) / 2, (width - 1) / 2];
+  const radians = (angle * Math.PI) / 180;
+  // Without a turn places are whole, and the image comes through to the bit.
+  const [cos, sin] = angle === 0 ? [1, 0] : [Math.cos(radians), Math.sin(radians)];
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const i = y * width + x;
-      const [v, u] = place(y, x);
-      const [row, column] = [clamp(v, sample.height - 1), clamp(u, sample.width - 1)];
+      const dy = y - middleY;
+      const dx = (isMirrored ? width - 1 - x : x) - middleX;
+      const row = clamp(top + middleY + cos * dy - sin * dx, sample.height - 1);
+      const column = clamp(left + middleX + sin * dy + cos * dx, sample.width - 1);
       for (let c = 0; c < channels; c++) {
         const value = bilinear(sample, c * frameSize, row, column) / white;
-        target.image[c * size + i] = lit(value, variation);
+        target.image[c * size + i] = isLit ? clamp((value - 0.5) * contrast + 0.5 + brightness, 1) : value;
       }
       const nearest = Math.round(row) * sample.width + Math.round(column);
       for (let m = 0; m < maskCount; m++) {
@@ -122,29 +129,7 @@ export function cut(sample: FramedSample, variation: Variation, target: CutTarge
   }
 }
 
-const clamp = (value: number, most: number): number => Math.min(Math.max(value, 0), most);
-
-function lit(value: number, { brightness, contrast }: Variation): number {
-  if (brightness === 0 && contrast === 1) return value;
-  return clamp((value - 0.5) * contrast + 0.5 + brightness, 1);
-}
-
-/** The map from a pixel of the cut to a place in the frame, both as (row, column) of pixel centres. */
-function placeOf(
-  { isMirrored, angle, top, left }: Variation,
-  height: number,
-  width: number,
-): (y: number, x: number) => readonly [number, number] {
-  const mirrored = (x: number): number => (isMirrored ? width - 1 - x : x);
-  // Without a turn places are whole, and the image comes through to the bit.
-  if (angle === 0) return (y, x) => [y + top, mirrored(x) + left];
-  const [middleY, middleX] = [(height - 1) / 2, (width - 1) / 2];
-  const [cos, sin] = [Math.cos((angle * Math.PI) / 180), Math.sin((angle * Math.PI) / 180)];
-  return (y, x) => {
-    const [dy, dx] = [y - middleY, mirrored(x) - middleX];
-    return [top + middleY + cos * dy - sin * dx, left + middleX + sin * dy + cos * dx];
-  };
-}
+const clamp = (value: number, most: number): number => (value > 0 ? (value < most ? value : most) : 0);
 
 function bilinear(
   { image, height, width }: FramedSample,
@@ -152,8 +137,10 @@ function bilinear(
   row: number,
   column: number,
 ): number {
-  const [y, x] = [Math.floor(row), Math.floor(column)];
-  const [dy, dx] = [row - y, column - x];
+  const y = Math.floor(row);
+  const x = Math.floor(column);
+  const dy = row - y;
+  const dx = column - x;
   const at = plane + y * width + x;
   if (dy === 0 && dx === 0) return image[at];
   const below = y + 1 < height ? width : 0;

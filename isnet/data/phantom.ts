@@ -107,7 +107,7 @@ function brightness(
   const rib = Math.sin(2 * Math.PI * (11 * (v - 1.2 * (u - 0.5) ** 2) + ribPhase));
   light += 0.05 * Math.max(rib, 0) * coverage(body, u, v, 0.2);
   light += 0.12 * coverage(spine, u, v, 0.6) + 0.2 * coverage(heart, u, v, 0.3);
-  for (const opacity of opacities) light += 0.2 * inLungs * Math.exp(-radius2(opacity, u, v));
+  for (const opacity of opacities) light += 0.35 * inLungs * Math.exp(-radius2(opacity, u, v));
   return exposure * light;
 }
 

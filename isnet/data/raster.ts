@@ -52,10 +52,13 @@ function windowOf(
   return { x: (width - w) / 2, y: (height - h) / 2, width: w, height: h };
 }
 
-/** For each of `count` places, which source pixels count (from `start` on) and how much; places outside have none. */
+/** For each of `count` places, which source pixels count and how much; places outside the picture have none. */
 interface Taps {
+  /** First source pixel of each place. */
   readonly starts: Int32Array;
-  readonly weights: readonly Float64Array[];
+  /** Weights of all places, one after the other; those of place i end before `ends[i]`. */
+  readonly weights: Float64Array;
+  readonly ends: Int32Array;
 }
 
 /** A triangle as wide as a frame pixel (at least a source pixel): smooth when enlarging, no aliases when reducing. */
@@ -63,24 +66,22 @@ function tapsOf(sourceSize: number, from: number, length: number, count: number)
   const scale = length / count;
   const reach = Math.max(scale, 1);
   const starts = new Int32Array(count);
-  const weights: Float64Array[] = [];
+  const ends = new Int32Array(count);
+  const weights: number[] = [];
   for (let i = 0; i < count; i++) {
     const centre = from + (i + 0.5) * scale;
-    if (centre < 0 || centre > sourceSize) {
-      weights.push(new Float64Array(0));
-      continue;
+    if (centre >= 0 && centre <= sourceSize) {
+      starts[i] = Math.max(0, Math.ceil(centre - reach - 0.5));
+      const end = Math.min(sourceSize - 1, Math.floor(centre + reach - 0.5));
+      const own: number[] = [];
+      for (let k = starts[i]; k <= end; k++) own.push(Math.max(0, 1 - Math.abs(k + 0.5 - centre) / reach));
+      // Where the edge of the picture cuts them off, the rest stands for the whole.
+      const total = own.reduce((sum, value) => sum + value, 0);
+      for (const value of own) weights.push(value / total);
     }
-    const start = Math.max(0, Math.ceil(centre - reach - 0.5));
-    const end = Math.min(sourceSize - 1, Math.floor(centre + reach - 0.5));
-    const w = Float64Array.from({ length: end - start + 1 }, (_, k) =>
-      Math.max(0, 1 - Math.abs(start + k + 0.5 - centre) / reach),
-    );
-    // Cut off at the edge of the picture, the rest stands for the whole.
-    const total = w.reduce((sum, value) => sum + value, 0);
-    starts[i] = start;
-    weights.push(w.map((value) => value / total));
+    ends[i] = weights.length;
   }
-  return { starts, weights };
+  return { starts, weights: Float64Array.from(weights), ends };
 }
 
 /**
@@ -95,15 +96,13 @@ export function fitInto(raster: Raster, height: number, width: number, mode: Res
   const window = windowOf(raster, height, width, mode);
   const columns = tapsOf(raster.width, window.x, window.width, width);
   const rows = tapsOf(raster.height, window.y, window.height, height);
-  const stride = raster.width * channels;
-  // One source row, squeezed to the frame's width, at a time: memory stays that of the frame.
   const out = new Float32Array(channels * height * width);
+  // One source row at a time, squeezed to the width of the frame: beside the frame, memory holds only that.
   const line = new Float64Array(width * channels);
-  const users = usersOf(rows, raster.height);
-  for (let y = 0; y < raster.height; y++) {
-    if (users[y].length === 0) continue;
-    squeeze(data, y * stride, channels, columns, line);
-    for (const { place, weight } of users[y]) {
+  for (const [y, users] of usersOf(rows, raster.height).entries()) {
+    if (users.length === 0) continue;
+    squeeze(data, y * raster.width * channels, channels, columns, line);
+    for (const { place, weight } of users) {
       for (let c = 0; c < channels; c++) {
         const base = (c * height + place) * width;
         for (let x = 0; x < width; x++) out[base + x] += weight * line[x * channels + c];
@@ -114,13 +113,12 @@ export function fitInto(raster: Raster, height: number, width: number, mode: Res
 }
 
 /** For each source row, the frame rows that it counts for. */
-function usersOf({ starts, weights }: Taps, sourceSize: number): { place: number; weight: number }[][] {
+function usersOf({ starts, weights, ends }: Taps, sourceSize: number): { place: number; weight: number }[][] {
   const users: { place: number; weight: number }[][] = Array.from({ length: sourceSize }, () => []);
-  weights.forEach((w, place) => {
-    w.forEach((weight, k) => {
-      if (weight > 0) users[starts[place] + k].push({ place, weight });
-    });
-  });
+  let at = 0;
+  for (const [place, end] of ends.entries()) {
+    for (let row = starts[place]; at < end; at++, row++) users[row].push({ place, weight: weights[at] });
+  }
   return users;
 }
 
@@ -128,15 +126,16 @@ function squeeze(
   data: Uint8Array | Uint16Array,
   row: number,
   channels: number,
-  { starts, weights }: Taps,
+  { starts, weights, ends }: Taps,
   line: Float64Array,
 ): void {
-  for (let x = 0; x < weights.length; x++) {
-    const w = weights[x];
-    const first = row + starts[x] * channels;
-    for (let c = 0; c < channels; c++) {
+  for (let c = 0; c < channels; c++) {
+    let at = 0;
+    for (let x = 0; x < ends.length; x++) {
       let sum = 0;
-      for (let k = 0; k < w.length; k++) sum += w[k] * data[first + k * channels + c];
+      for (let from = row + starts[x] * channels + c; at < ends[x]; at++, from += channels) {
+        sum += weights[at] * data[from];
+      }
       line[x * channels + c] = sum;
     }
   }
@@ -208,29 +207,39 @@ const NEARLY = 0.1;
  * least half opaque. A file with no value above 1 holds the numbers 0 and 1 themselves.
  */
 export function binaryMask(raster: Raster, source: 'colours' | 'alpha'): BinaryMask {
-  const { width, height, channels, data } = raster;
-  const lit = source === 'colours' && hasAlpha(raster) ? overBlack(raster).data : data;
-  const colourCount = channels < 3 ? 1 : 3;
-  const isNumbers = source === 'colours' && !lit.some((value, i) => value > 1 && !isAlphaAt(raster, i));
+  const { width, height } = raster;
+  const values = source === 'alpha' ? alphaOf(raster) : brightnessOf(raster);
+  const isNumbers = source === 'colours' && values.every((value) => value <= 1);
   const white = isNumbers ? 1 : whiteOf(raster);
-  const out = new Uint8Array(width * height);
+  const data = new Uint8Array(width * height);
   let softCount = 0;
   let foregroundCount = 0;
-  for (let i = 0; i < out.length; i++) {
-    let value = 0;
-    if (source === 'alpha') value = lit[(i + 1) * channels - 1];
-    else for (let c = 0; c < colourCount; c++) value += lit[i * channels + c] / colourCount;
-    const share = value / white;
+  for (let i = 0; i < data.length; i++) {
+    const share = values[i] / white;
     if (share > NEARLY && share < 1 - NEARLY) softCount++;
     if (share < 0.5) continue;
-    out[i] = 255;
+    data[i] = 255;
     foregroundCount++;
   }
-  return { raster: { width, height, channels: 1, data: out }, softCount, foregroundCount };
+  return { raster: { width, height, channels: 1, data }, softCount, foregroundCount };
 }
 
-const isAlphaAt = (raster: Raster, i: number): boolean =>
-  hasAlpha(raster) && i % raster.channels === raster.channels - 1;
+function alphaOf({ data, channels }: Raster): Float32Array {
+  const out = new Float32Array(data.length / channels);
+  for (let i = 0; i < out.length; i++) out[i] = data[(i + 1) * channels - 1];
+  return out;
+}
+
+/** Mean of the colours, over black. */
+function brightnessOf(raster: Raster): Float32Array {
+  const { data, channels } = hasAlpha(raster) ? overBlack(raster) : raster;
+  const out = new Float32Array(data.length / channels);
+  const colours = channels < 3 ? 1 : 3;
+  for (let i = 0; i < out.length; i++) {
+    for (let c = 0; c < colours; c++) out[i] += data[i * channels + c] / colours;
+  }
+  return out;
+}
 
 /** A mask in the frame [H, W], 0 and 1: a pixel is foreground if at least half of what it shows is. */
 export function maskPlane(mask: Raster, { height, width, resize }: FrameOptions): Uint8Array {

@@ -1,5 +1,6 @@
 // Where training, validation and tests get their batches from, whether the images lie in memory or on disk. One batch is
 // plain arrays on the host; `isnet/batch.ts` takes it to the device.
+import { UsageError } from '../../engine/errors.ts';
 import { type BatchOptions, batches, type Dataset } from './dataset.ts';
 
 /** N samples on the host. The arrays belong to whoever receives them. */
@@ -91,4 +92,42 @@ export function ordersOf(
   { skip = 0, ...options }: EpochOptions,
 ): Uint32Array[] {
   return [...batches(source, options)].slice(skip);
+}
+
+/**
+ * The first `limit` images of a source (all by default) as a dataset in memory, for what looks at a few images more than
+ * once. Throws UsageError for a source whose images have several labels, uncertain ones, or masks by class, and whatever
+ * `epoch` throws.
+ */
+export async function toDataset(source: BatchSource, limit: number = source.count): Promise<Dataset> {
+  const { channels, height, width, classNames, isMultiLabel, maskCount } = source;
+  if (isMultiLabel || maskCount !== 1) {
+    throw new UsageError(
+      `toDataset: a dataset has one label and one mask per image, this source has ${isMultiLabel ? 'several labels' : `${maskCount} masks`}; take its batches one by one`,
+    );
+  }
+  const count = Math.min(limit, source.count);
+  const images = new Float32Array(count * channels * height * width);
+  const masks = new Float32Array(count * height * width);
+  const labels = new Uint8Array(count);
+  const hasMask = new Uint8Array(count);
+  let at = 0;
+  for await (const batch of source.epoch({ batchSize: 64, shuffle: false })) {
+    const taken = Math.min(batch.count, count - at);
+    images.set(batch.images.subarray(0, taken * channels * height * width), at * channels * height * width);
+    masks.set(batch.masks.subarray(0, taken * height * width), at * height * width);
+    hasMask.set(batch.hasMask.subarray(0, taken), at);
+    for (let n = 0; n < taken; n++) labels[at + n] = labelOf(batch, n, classNames.length);
+    at += taken;
+    if (at === count) break;
+  }
+  return { images, masks, labels, hasMask, count, channels, height, width, classNames };
+}
+
+function labelOf({ targets, indices }: HostBatch, n: number, classCount: number): number {
+  const label = targets.subarray(n * classCount, (n + 1) * classCount).indexOf(1);
+  if (label >= 0) return label;
+  throw new UsageError(
+    `toDataset: image ${indices[n]} has an uncertain label, and a dataset has none; take its batches one by one`,
+  );
 }

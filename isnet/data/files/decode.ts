@@ -1,20 +1,10 @@
 // From the bytes of a picture file to its numbers: PNG, JPEG and WebP by libvips, DICOM by the files beside this one.
-// libvips is loaded at the first picture, so that commands without pictures start without it.
 import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
-import type { Sharp } from 'sharp';
 import { DataError } from '../../../engine/errors.ts';
 import type { Raster } from '../raster.ts';
 import { decodeDicom } from './dicom.ts';
-
-/**
- * libvips, loaded. The main thread has to call this before it starts a thread that decodes: it must not be unloaded
- * when that thread ends.
- */
-export async function loadSharp() {
-  const { default: sharp } = await import('sharp');
-  return sharp;
-}
+import { loadSharp } from './sharp.ts';
 
 /** A picture file that is missing, damaged or of a kind that is not supported. */
 export class PictureError extends DataError {
@@ -61,8 +51,9 @@ export async function decodePicture(bytes: Uint8Array): Promise<Raster> {
   const isDeep = depth === 'ushort';
   const isGrey = (channels ?? 3) < 3;
   const space = isGrey ? (isDeep ? 'grey16' : 'b-w') : isDeep ? 'rgb16' : 'srgb';
-  const upright: Sharp = picture.autoOrient().toColourspace(space);
-  const { data, info } = await upright
+  const { data, info } = await picture
+    .autoOrient()
+    .toColourspace(space)
     .raw({ depth: isDeep ? 'ushort' : 'uchar' })
     .toBuffer({ resolveWithObject: true });
   const values = isDeep ? new Uint16Array(data.length / 2) : new Uint8Array(data.length);

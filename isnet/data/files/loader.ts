@@ -1,11 +1,11 @@
 // Images on disk as sources of batches: threads work a few batches ahead of the device, and memory holds those few and
 // the cache, however many images there are.
-import { join } from 'node:path';
 import type { ImageDataConfig } from '../../config.ts';
 import type { Sample, SampleList } from '../sample-list.ts';
 import { maskCountOf, soundList, splitsOf } from '../sample-list.ts';
 import { type BatchSource, type EpochOptions, type HostBatch, ordersOf } from '../source.ts';
 import { listSamples } from './list-samples.ts';
+import type { SampleNote } from './prepare.ts';
 import { defaultWorkerCount, WorkerPool } from './worker-pool.ts';
 
 /** The splits of a data set on disk, and the threads behind them. */
@@ -21,7 +21,7 @@ export interface ImageData {
 export interface OpenImagesOptions {
   /** Fixes the variations; the order of images takes its own seed, in `epoch`. */
   readonly seed: number;
-  /** Told once about masks with soft edges. */
+  /** Told once about masks with soft edges, and once about masks that are lost in the frame. */
   readonly log?: (line: string) => void;
 }
 
@@ -62,16 +62,15 @@ export async function openImages(config: ImageDataConfig, options: OpenImagesOpt
   };
 }
 
-type Report = (soft: { readonly file: string; readonly count: number }) => void;
+type Report = (note: SampleNote) => void;
 
+/** Says the first note of each kind: a thousand masks of one origin share their faults. */
 function reporterOf(log: OpenImagesOptions['log']): Report {
-  let isSaid = false;
-  return ({ file, count }) => {
-    if (isSaid) return;
-    isSaid = true;
-    log?.(
-      `warning: the mask of '${join(file)}' has soft edges (${count} pixels between black and white); masks are cut at one half`,
-    );
+  const said = new Set<SampleNote['kind']>();
+  return ({ kind, text }) => {
+    if (said.has(kind)) return;
+    said.add(kind);
+    log?.(`warning: ${text}`);
   };
 }
 
@@ -146,7 +145,7 @@ class ImageSource implements BatchSource {
     const masks = new Float32Array(count * maskSize);
     const hasMask = new Float32Array(count);
     for (const { places, loaded } of parts) {
-      if (loaded.soft) this.#report(loaded.soft);
+      for (const note of loaded.notes) this.#report(note);
       places.forEach((n, k) => {
         images.set(loaded.images.subarray(k * imageSize, (k + 1) * imageSize), n * imageSize);
         masks.set(loaded.masks.subarray(k * maskSize, (k + 1) * maskSize), n * maskSize);

@@ -74,13 +74,18 @@ export class SizeMismatchError extends PictureError {
   override name = 'SizeMismatchError';
 }
 
+/** Something about a sample that is worth a message, once per kind. */
+export interface SampleNote {
+  readonly kind: 'soft' | 'lost';
+  readonly text: string;
+}
+
 /** A sample in its frame, before augmentation: [C, H, W] and [M, H, W]. */
 export interface PreparedSample {
   readonly image: Uint8Array | Uint16Array;
   /** Null: it counts for classification only. */
   readonly masks: Uint8Array | null;
-  /** Pixels of the mask files that were neither black nor white. */
-  readonly softCount: number;
+  readonly notes: readonly SampleNote[];
 }
 
 export interface PrepareOptions {
@@ -93,8 +98,8 @@ export interface PrepareOptions {
 
 /**
  * Opens a sample and brings it into the frame. A class without a mask of its own gets that of the whole image, or else what
- * the masks of the other classes cover together. Throws DataError, naming the file, for what `openSample` throws and for
- * masks that are all foreground or (by policy) empty.
+ * the masks of the other classes cover together. A mask that is too small to be seen in the frame, or fills it, is left out.
+ * Throws DataError, naming the file, for what `openSample` throws and for masks that are all foreground or (by policy) empty.
  */
 export async function prepareSample(
   sample: Pick<Sample, 'file' | 'mask'>,
@@ -102,12 +107,11 @@ export async function prepareSample(
 ): Promise<PreparedSample> {
   const { image: raster, alpha, masks: opened } = await openSample(sample);
   const image = imagePlanes(raster, frame, alpha);
-  const softCount = opened.reduce((sum, mask) => sum + mask.softCount, 0);
-  if (opened.length === 0) return { image, masks: null, softCount };
+  if (opened.length === 0) return { image, masks: null, notes: [] };
   for (const mask of opened) checkFull(mask);
   const isEmpty = opened.every(({ foregroundCount }) => foregroundCount === 0);
   if (isEmpty && emptyMasks === 'error') throw emptyError(opened[0].file);
-  if (isEmpty && emptyMasks === 'unmasked') return { image, masks: null, softCount };
+  if (isEmpty && emptyMasks === 'unmasked') return { image, masks: null, notes: [] };
   const size = frame.height * frame.width;
   const planes = opened.map(({ raster }) => maskPlane(raster, frame));
   const whole = opened.findIndex(({ className }) => className === null);
@@ -117,7 +121,26 @@ export async function prepareSample(
     const own = opened.findIndex(({ className }) => className === classNames[m]);
     masks.set(own >= 0 ? planes[own] : rest, m * size);
   }
-  return { image, masks, softCount };
+  const notes = softNotes(opened);
+  if (!isEmpty && (!masks.includes(1) || !masks.includes(0))) {
+    return { image, masks: null, notes: [...notes, lostNote(opened[0], frame)] };
+  }
+  return { image, masks, notes };
+}
+
+function softNotes(masks: readonly OpenedMask[]): SampleNote[] {
+  const soft = masks.find(({ softCount }) => softCount > 0);
+  if (!soft) return [];
+  const text = `the mask '${soft.file}' has soft edges (${soft.softCount} pixels between black and white); masks are cut at one half`;
+  return [{ kind: 'soft', text }];
+}
+
+function lostNote(
+  { file, foregroundCount, raster }: OpenedMask,
+  { height, width }: FrameOptions,
+): SampleNote {
+  const text = `the mask '${file}' (${foregroundCount} of ${raster.width * raster.height} pixels) leaves no foreground or no background at ${width}x${height}; its image counts for classification only`;
+  return { kind: 'lost', text };
 }
 
 const union = (planes: readonly Uint8Array[]): Uint8Array =>

@@ -1,9 +1,8 @@
 // The threads that open pictures while the device computes.
-import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { DataError } from '../../../engine/errors.ts';
-import { loadSharp } from './decode.ts';
+import { loadSharp } from './sharp.ts';
 import type { LoadedSamples, WorkerReply, WorkerSetup, WorkerTask } from './worker.ts';
 
 interface Waiting {
@@ -14,6 +13,8 @@ interface Waiting {
 interface Thread {
   readonly worker: Worker;
   readonly waiting: Map<number, Waiting>;
+  /** Why it answers no more. */
+  end: Error | null;
 }
 
 /** One thread per core besides this one's, at most eight: beyond that the disk is slower. */
@@ -34,13 +35,14 @@ export class WorkerPool {
     await loadSharp();
     const share = { ...setup, cacheBytes: setup.cacheBytes / count };
     const pool = new WorkerPool(
-      Array.from({ length: count }, () => ({ worker: startWorker(share), waiting: new Map() })),
+      Array.from({ length: count }, () => ({ worker: startWorker(share), waiting: new Map(), end: null })),
     );
     for (const thread of pool.#threads) pool.#listen(thread);
     return pool;
   }
 
-  #listen({ worker, waiting }: Thread): void {
+  #listen(thread: Thread): void {
+    const { worker, waiting } = thread;
     const settle = (id: number): Waiting | undefined => {
       const entry = waiting.get(id);
       waiting.delete(id);
@@ -56,8 +58,9 @@ export class WorkerPool {
     const fail = (reason: string, cause?: unknown): void => {
       const message = this.#isClosed
         ? 'data: the loader was closed while it was reading; close it after the last batch'
-        : `data: a loading thread ended (${reason}); there may be too little memory, lower cacheMegabytes or workers`;
-      for (const id of [...waiting.keys()]) settle(id)?.reject(new DataError(message, { cause }));
+        : `data: a loading thread ended (${reason}); if memory is short, lower cacheMegabytes or workers`;
+      thread.end ??= new DataError(message, { cause });
+      for (const id of [...waiting.keys()]) settle(id)?.reject(thread.end);
     };
     worker.on('error', (error) => fail(error.message, error));
     worker.on('exit', (code) => fail(`exit code ${code}`));
@@ -80,13 +83,11 @@ export class WorkerPool {
     );
   }
 
-  #send({ worker, waiting }: Thread, task: Omit<WorkerTask, 'id'>): Promise<LoadedSamples> {
+  #send({ worker, waiting, end }: Thread, task: Omit<WorkerTask, 'id'>): Promise<LoadedSamples> {
+    if (this.#isClosed) return Promise.reject(new DataError('data: the loader is closed; open it again'));
+    if (end) return Promise.reject(end);
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
-      if (this.#isClosed) {
-        reject(new DataError('data: the loader is closed; open it again'));
-        return;
-      }
       waiting.set(id, { resolve, reject });
       worker.ref();
       worker.postMessage({ ...task, id } satisfies WorkerTask);
@@ -111,7 +112,7 @@ function startWorker(setup: WorkerSetup): Worker {
   const url = new URL(`./worker${ending}`, import.meta.url);
   if (ending === '.js') return new Worker(url, { workerData: setup });
   // In a clone of the repository this is TypeScript, which a thread has to learn to read before its first file.
-  const tsx = createRequire(import.meta.url).resolve('tsx/esm/api');
-  const script = `require(${JSON.stringify(tsx)}).register(); import(${JSON.stringify(url.href)});`;
+  const tsx = import.meta.resolve('tsx/esm/api');
+  const script = `import('${tsx}').then(({ register }) => { register(); return import('${url.href}'); })`;
   return new Worker(script, { eval: true, workerData: setup });
 }

@@ -3,7 +3,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { type Augmentation, centred, cut, drawVariation } from '../augment.ts';
 import type { Sample } from '../sample-list.ts';
-import { type PreparedSample, type PrepareOptions, prepareSample } from './prepare.ts';
+import { type PreparedSample, type PrepareOptions, prepareSample, type SampleNote } from './prepare.ts';
 
 /** What a thread is told at its start. */
 export interface WorkerSetup extends PrepareOptions {
@@ -30,8 +30,8 @@ export interface LoadedSamples {
   readonly images: Float32Array<ArrayBuffer>;
   readonly masks: Float32Array<ArrayBuffer>;
   readonly hasMask: Uint8Array<ArrayBuffer>;
-  /** First file of the task whose mask had soft edges, and how many pixels they were. */
-  readonly soft: { readonly file: string; readonly count: number } | null;
+  /** What its masks are worth saying. */
+  readonly notes: readonly SampleNote[];
 }
 
 /** The answer to a task. */
@@ -57,17 +57,17 @@ async function prepared(index: number): Promise<PreparedSample> {
 }
 
 async function load({ indices, epoch, isAugmented }: WorkerTask): Promise<LoadedSamples> {
-  const { frame, height, width, maskCount, seed, augmentation, samples } = setup;
+  const { frame, height, width, maskCount, seed, augmentation } = setup;
   const imageSize = frame.channels * height * width;
   const maskSize = maskCount * height * width;
   const images = new Float32Array(indices.length * imageSize);
   const masks = new Float32Array(indices.length * maskSize);
   const hasMask = new Uint8Array(indices.length);
-  let soft: LoadedSamples['soft'] = null;
+  const notes: SampleNote[] = [];
   const [marginHeight, marginWidth] = [frame.height - height, frame.width - width];
   for (const [n, index] of indices.entries()) {
     const sample = await prepared(index);
-    if (sample.softCount > 0) soft ??= { file: samples[index].file, count: sample.softCount };
+    notes.push(...sample.notes);
     const variation = isAugmented
       ? drawVariation({ seed, epoch, index }, augmentation, marginHeight, marginWidth)
       : centred(marginHeight, marginWidth);
@@ -82,7 +82,7 @@ async function load({ indices, epoch, isAugmented }: WorkerTask): Promise<Loaded
     hasMask[n] = sample.masks && isUsable(sample.masks, ownMasks) ? 1 : 0;
     if (hasMask[n] === 0) ownMasks.fill(0);
   }
-  return { images, masks, hasMask, soft };
+  return { images, masks, hasMask, notes };
 }
 
 /** A cut that lost the object, or its background, says nothing about where to look; an empty mask stays empty. */

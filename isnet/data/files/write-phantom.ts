@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DataError } from '../../../engine/errors.ts';
 import { writeFileAtomically } from '../../../engine/files.ts';
 import { drawPhantom, type PhantomMarker, phantomClasses } from '../phantom.ts';
-import { loadSharp } from './decode.ts';
+import { loadSharp } from './sharp.ts';
 
 export interface PhantomSetOptions {
   readonly trainCount: number;

@@ -1,0 +1,93 @@
+// The part of a configuration that says which images to train on, and messages that name what was probably meant.
+import { describe, expect, test } from 'vitest';
+import { UsageError } from '../engine/errors.ts';
+import type { ImageDataConfig } from '../isnet/config.ts';
+import { didYouMean, nearestName } from '../isnet/nearest.ts';
+import { completeConfig, imageDefaults, quickstartConfig } from '../isnet/quickstart-config.ts';
+
+const complete = (data: object) => completeConfig([{ data } as never]);
+
+describe('settings of images', () => {
+  test('need no more than the place of the images', () => {
+    const { data } = complete({ dataset: 'images', source: 'mine' });
+    expect(data).toEqual({ ...imageDefaults, source: 'mine' });
+  });
+
+  test('keep what is given, in a file or on top of one', () => {
+    const file = { data: { dataset: 'images', source: 'mine', height: 64 } } as const;
+    const { data } = completeConfig([file, { data: { width: 32, trainCount: undefined } }]);
+    expect(data as ImageDataConfig).toMatchObject({ source: 'mine', height: 64, width: 32, channels: 1 });
+  });
+
+  test('complete augment setting by setting', () => {
+    const { data } = complete({ dataset: 'images', source: 'mine', augment: { rotate: 10 } });
+    expect((data as ImageDataConfig).augment).toEqual({ ...imageDefaults.augment, rotate: 10 });
+  });
+
+  test('leave the quickstart as it is', () => {
+    expect(completeConfig([]).data).toEqual(quickstartConfig.data);
+  });
+
+  test.each<[string, object, string]>([
+    ['a missing place', {}, 'data.source is missing; use the path of a folder or of a CSV file'],
+    [
+      'an unknown setting',
+      { source: 'm', hieght: 3 },
+      "no setting 'hieght' (did you mean 'height'?) in 'data'; use dataset, source, height",
+    ],
+    ['a setting of the other data set', { source: 'm', trainCount: 3 }, "no setting 'trainCount'"],
+    [
+      'an unknown setting of augment',
+      { source: 'm', augment: { rotation: 3 } },
+      "no setting 'rotation' (did you mean 'rotate'?) in 'data.augment'; use flip, rotate, brightness, contrast",
+    ],
+    [
+      'a word for a number',
+      { source: 'm', height: 'tall' },
+      'data.height is "tall"; use a whole number from 1 up',
+    ],
+    ['two channels', { source: 'm', channels: 2 }, 'data.channels is 2; use 1 (grey) or 3 (colours)'],
+    [
+      'a misspelt choice',
+      { source: 'm', resize: 'strech' },
+      'data.resize is "strech" (did you mean \'stretch\'?); use one of stretch, crop, pad',
+    ],
+  ])('with %s are refused', (_, data, message) => {
+    expect(() => complete({ dataset: 'images', ...data })).toThrow(UsageError);
+    expect(() => complete({ dataset: 'images', ...data })).toThrow(message);
+  });
+
+  test('of no known data set are refused', () => {
+    expect(() => complete({ dataset: 'mnist' })).toThrow(
+      'data.dataset is "mnist" (did you mean \'mnist-marker\'?); use one of mnist-marker, images',
+    );
+  });
+});
+
+test('a setting of another section names the nearest of that section', () => {
+  expect(() => completeConfig([{ isnet: { learningrate: 1 } } as never])).toThrow(
+    "no setting 'learningrate' (did you mean 'learningRate'?) in 'isnet'",
+  );
+  expect(() => completeConfig([{ clasifier: {} } as never])).toThrow(
+    "no setting 'clasifier' (did you mean 'classifier'?); use name, seed",
+  );
+});
+
+describe('the nearest name', () => {
+  test.each([
+    ['hieght', 'height', 'two letters swapped'],
+    ['WIDTH', 'width', 'capitals'],
+    ['chanels', 'channels', 'a letter missing'],
+    ['resizee', 'resize', 'a letter too many'],
+    ['flop', 'flip', 'another letter'],
+    ['chan', 'channels', 'a beginning'],
+  ])('of %s is %s: %s', (given, name) => {
+    expect(nearestName(given, ['height', 'width', 'channels', 'resize', 'flip'])).toBe(name);
+  });
+
+  test('is none where nothing is like it', () => {
+    expect(nearestName('zzz', ['height', 'width'])).toBe(null);
+    expect(didYouMean('zzz', ['height', 'width'])).toBe('');
+    expect(nearestName('x', [])).toBe(null);
+  });
+});

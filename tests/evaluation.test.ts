@@ -1,0 +1,428 @@
+// Statistics of an evaluation: numbers of scikit-learn, pROC and the papers, and what is said where there is little to say.
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { auc, handTill, midranks, oneVersusRest } from '../isnet/evaluation/auc.ts';
+import { bootstrap, quantile } from '../isnet/evaluation/bootstrap.ts';
+import { binOf } from '../isnet/evaluation/calibration.ts';
+import { classify } from '../isnet/evaluation/classify.ts';
+import {
+  type Estimate,
+  mean,
+  meanShare,
+  pairedDifference,
+  proportion,
+  undefinedEstimate,
+  unpairedDifference,
+} from '../isnet/evaluation/estimate.ts';
+import { accuracyGap, worstGroupOf } from '../isnet/evaluation/model.ts';
+import { logOddsOf, probabilitiesOf, type Scores } from '../isnet/evaluation/scores.ts';
+import { expectClose } from './close.ts';
+
+const golden = JSON.parse(readFileSync(new URL('golden/evaluation.json', import.meta.url), 'utf8'));
+const round = (x: number, digits: number): number => Math.round(x * 10 ** digits) / 10 ** digits;
+const tripleOf = ({ value, low, high }: Estimate): number[] => [value, low, high].map((x) => x ?? Number.NaN);
+const few = { resamples: 50 };
+
+/** Scores of images with one label each. */
+function scoresOf(labels: readonly number[], logits: readonly (readonly number[])[]): Scores {
+  const K = logits[0].length;
+  const targets = new Uint8Array(labels.length * K);
+  labels.forEach((label, n) => {
+    targets[n * K + label] = 1;
+  });
+  return {
+    count: labels.length,
+    classNames: Array.from({ length: K }, (_, k) => `class ${k}`),
+    logits: Float64Array.from(logits.flat()),
+    targets,
+    known: new Uint8Array(labels.length * K).fill(1),
+    isMultiLabel: false,
+  };
+}
+
+/** The formulas of tests/golden-tools/evaluation_numbers.py. */
+function singleScores(): Scores {
+  const cycle = [0, 0, 0, 1, 1, 2, 3, 0, 1, 2];
+  const labels = Array.from({ length: 120 }, (_, n) => cycle[n % 10]);
+  return scoresOf(
+    labels,
+    labels.map((label, n) =>
+      [0, 1, 2, 3].map(
+        (k) => round(2 * Math.sin(1.7 * n + 2.3 * k + 0.5 * n * k), 3) + (label === k ? 1.5 : 0),
+      ),
+    ),
+  );
+}
+
+function severalScores(): Scores {
+  const entries = Array.from({ length: 150 }, (_, i) => [Math.floor(i / 3), i % 3] as const);
+  return {
+    count: 50,
+    classNames: ['a', 'b', 'c'],
+    logits: Float64Array.from(entries, ([n, k]) => round(2 * Math.sin(0.9 * n + 1.1 * k), 1)),
+    targets: Uint8Array.from(entries, ([n, k]) =>
+      Math.sin(0.9 * n + 1.1 * k + 0.8 * Math.sin(5 * n)) > 0.3 * k ? 1 : 0,
+    ),
+    known: Uint8Array.from(entries, ([n, k]) => ((n + 2 * k) % 7 === 0 ? 0 : 1)),
+    isMultiLabel: true,
+  };
+}
+
+describe('intervals of proportions', () => {
+  test.each(Object.entries<number[]>(golden.wilson))('%s is Wilson, as R has it', (counts, expected) => {
+    const [x, n] = counts.split('/').map(Number);
+    expectClose(tripleOf(proportion(x, n)), expected, 9);
+  });
+
+  test.each(Object.entries<number[]>(golden.newcombe))(
+    'pairs %s are Newcombe, method 10',
+    (counts, expected) => {
+      const [both, onlyFirst, onlySecond, neither] = counts.split(',').map(Number);
+      expectClose(tripleOf(pairedDifference({ both, onlyFirst, onlySecond, neither })), expected, 9);
+    },
+  );
+
+  test('of pairs are those that the papers print', () => {
+    // Newcombe 1998 (paired), table III, and Altman et al. 2000, page 52.
+    const newcombe = pairedDifference({ both: 36, onlyFirst: 12, onlySecond: 2, neither: 0 });
+    expect(tripleOf(newcombe).map((x) => round(x, 4))).toEqual([0.2, 0.0569, 0.3404]);
+    const altman = pairedDifference({ both: 14, onlyFirst: 5, onlySecond: 0, neither: 22 });
+    expect(tripleOf(altman).map((x) => round(x, 3))).toEqual([0.122, 0.011, 0.226]);
+  });
+
+  test('of unpaired differences are those that the paper prints', () => {
+    // Newcombe 1998 (unpaired), table II, 56/70 - 48/80.
+    const found = unpairedDifference(proportion(56, 70), proportion(48, 80));
+    expect(tripleOf(found).map((x) => round(x, 4))).toEqual([0.2, 0.0524, 0.3339]);
+  });
+
+  test('of nothing are not defined', () => {
+    expect(proportion(0, 0)).toEqual(undefinedEstimate);
+    expect(pairedDifference({ both: 0, onlyFirst: 0, onlySecond: 0, neither: 0 })).toEqual(undefinedEstimate);
+    expect(unpairedDifference(proportion(1, 2), undefinedEstimate)).toEqual(undefinedEstimate);
+  });
+
+  test('of means need two different numbers, and those of shares stay in [0, 1]', () => {
+    expect(mean([])).toEqual(undefinedEstimate);
+    expect(mean([3])).toEqual({ value: 3, low: null, high: null });
+    expect(mean([3, 3, 3])).toEqual({ value: 3, low: null, high: null });
+    // s^2 = 1, so 1.96 / sqrt(3) on either side.
+    expectClose(tripleOf(mean([1, 2, 3])), [2, 2 - 1.131585, 2 + 1.131585], 5);
+    expect(tripleOf(meanShare([0, 1]))).toEqual([0.5, 0, 1]);
+  });
+});
+
+describe('the area under the curve', () => {
+  test('has the midranks of ties', () => {
+    expect([...midranks([3, 1, 3, 2, 3])]).toEqual([4, 1, 4, 2, 4]);
+    expect([...midranks([7, 7])]).toEqual([1.5, 1.5]);
+    expect([...midranks([])]).toEqual([]);
+  });
+
+  test('and its interval are those of pROC where scores tie', () => {
+    const scores = Array.from({ length: 40 }, (_, n) => round(2 * Math.sin(3 * n), 0) / 2);
+    const isPositive = (n: number): boolean => (n * n) % 5 < 2;
+    const found = auc(
+      scores.filter((_, n) => isPositive(n)),
+      scores.filter((_, n) => !isPositive(n)),
+    );
+    expectClose(tripleOf(found), golden.ties, 9);
+  });
+
+  test('counts pairs: by hand', () => {
+    // Of 2 x 3 pairs 4 in order and one tied.
+    expect(auc([3, 1], [0, 1, 2]).value).toBe(4.5 / 6);
+  });
+
+  test('says nothing of its spread where there is nothing to see', () => {
+    expect(auc([], [1])).toEqual(undefinedEstimate);
+    expect(auc([1], [])).toEqual(undefinedEstimate);
+    expect(auc([2, 3], [0, 1])).toEqual({ value: 1, low: null, high: null });
+    expect(auc([1, 1], [1, 1])).toEqual({ value: 0.5, low: null, high: null });
+    expect(auc([2], [1, 3])).toEqual({ value: 0.5, low: null, high: null });
+  });
+
+  test('of a weighted sample is that of the sample with its images repeated', () => {
+    const scores = Float64Array.from([1, 2, 2, 3, 0, 2]);
+    const kinds = [{ positives: [0, 1, 3], negatives: [2, 4, 5] }];
+    const weights = [2, 1, 0, 3, 1, 2];
+    const repeated = (images: readonly number[]) =>
+      images.flatMap((n) => new Array<number>(weights[n]).fill(scores[n]));
+    expectClose(
+      [oneVersusRest(scores, kinds)(weights) as number],
+      [auc(repeated([0, 1, 3]), repeated([2, 4, 5])).value as number],
+      12,
+    );
+  });
+
+  test('of Hand and Till leaves out classes without images', () => {
+    // Classes 0 and 1 by the scores of 0 and of 1; class 2 has no images.
+    const scores = Float64Array.from([3, 0, 9, 1, 2, 9, 2, 1, 9]);
+    const M = handTill(scores, [[0, 2], [1], []]);
+    expect(M([1, 1, 1])).toBe(1);
+    expect(M([1, 0, 1])).toBeNull();
+  });
+});
+
+describe('images with one label', () => {
+  const found = classify(singleScores(), few);
+  const { single } = golden;
+
+  test('have the counts of scikit-learn', () => {
+    expect(found.confusion).toEqual(single.confusion);
+    expect(found.count).toBe(120);
+  });
+
+  test.each(['accuracy', 'balancedAccuracy', 'macroF1', 'macroAuc', 'handTill'] as const)(
+    'have the %s of scikit-learn',
+    (key) => {
+      expectClose([found[key]?.value as number], [single[key]], 9);
+    },
+  );
+
+  test.each(['precision', 'recall', 'f1'] as const)('have the %s by class of scikit-learn', (key) => {
+    expectClose(
+      found.classes.map((each) => each[key].value as number),
+      single[key],
+      9,
+    );
+  });
+
+  test.each([0, 1, 2, 3])('have the AUC of class %d and its DeLong interval of pROC', (k) => {
+    expectClose(tripleOf(found.classes[k].auc), single.auc[k], 9);
+  });
+
+  test('have the calibration of scikit-learn', () => {
+    const { ece, brier, logLoss, bins } = found.calibration;
+    expectClose(
+      [ece, brier, logLoss].map(({ value }) => value as number),
+      [single.ece, single.brier, single.logLoss],
+      9,
+    );
+    const filled = bins.filter(({ count }) => count > 0);
+    expect(filled.map(({ count }) => count)).toEqual(single.binSizes);
+    expectClose(
+      filled.map(({ accuracy }) => accuracy as number),
+      single.binAccuracy,
+      9,
+    );
+    expectClose(
+      filled.map(({ confidence }) => confidence as number),
+      single.binConfidence,
+      9,
+    );
+  });
+
+  test('have bootstrap intervals about as wide as the closed forms', () => {
+    const { macroAuc, balancedAccuracy } = classify(singleScores(), { resamples: 400 });
+    for (const { value, low, high } of [macroAuc, balancedAccuracy] as {
+      value: number;
+      low: number;
+      high: number;
+    }[]) {
+      expect(low).toBeLessThan(value);
+      expect(high).toBeGreaterThan(value);
+      // A proportion of .58 of 120 images has .09 on either side, an AUC of .8 a little less.
+      expect(high - low).toBeGreaterThan(0.08);
+      expect(high - low).toBeLessThan(0.26);
+    }
+  });
+
+  test('give the same intervals for the same seed, and others for another', () => {
+    expect(classify(singleScores(), few)).toEqual(found);
+    expect(classify(singleScores(), { ...few, seed: 1 }).macroF1).not.toEqual(found.macroF1);
+  });
+});
+
+describe('images with several labels', () => {
+  const found = classify(severalScores(), few);
+  const { several } = golden;
+
+  test.each([0, 1, 2])('have the AUC of label %d over the images of which it is known, as pROC', (k) => {
+    expectClose(tripleOf(found.classes[k].auc), several.auc[k], 9);
+  });
+
+  test('have the numbers of scikit-learn over known labels', () => {
+    expectClose(
+      found.classes.map(({ f1 }) => f1.value as number),
+      several.f1,
+      9,
+    );
+    const mean3 = (values: number[]): number => values.reduce((a, b) => a + b) / 3;
+    const { accuracy, balancedAccuracy, macroF1, calibration } = found;
+    expectClose(
+      [accuracy, balancedAccuracy, macroF1, calibration.logLoss, calibration.brier].map(
+        ({ value }) => value as number,
+      ),
+      [several.accuracy, mean3(several.balanced), mean3(several.f1), several.logLoss, several.brier],
+      9,
+    );
+  });
+
+  test('have no confusion matrix and no pairs of rivals', () => {
+    expect(found.confusion).toBeNull();
+    expect(found.handTill).toBeNull();
+  });
+});
+
+describe('degenerate samples', () => {
+  test('one image: what is known is said, and nothing else', () => {
+    const found = classify(scoresOf([1], [[0, 3]]), few);
+    expect(found.accuracy.value).toBe(1);
+    expect(found.balancedAccuracy).toEqual({ value: 1, low: null, high: null });
+    expect(found.macroAuc).toEqual(undefinedEstimate);
+    expect(found.handTill).toEqual(undefinedEstimate);
+    expect(found.classes[0]).toMatchObject({
+      shown: 0,
+      recall: undefinedEstimate,
+      precision: undefinedEstimate,
+      f1: undefinedEstimate,
+    });
+  });
+
+  test('a class without images does not count in means', () => {
+    const found = classify(
+      scoresOf(
+        [0, 0, 1, 1],
+        [
+          [2, 1, 0],
+          [2, 1, 0],
+          [0, 1, 0],
+          [2, 1, 0],
+        ],
+      ),
+      few,
+    );
+    expect(found.balancedAccuracy.value).toBe(0.75);
+    expect(found.classes[2].auc).toEqual(undefinedEstimate);
+    expect(found.macroF1.value).toBeCloseTo((4 / 5 + 2 / 3) / 2, 12);
+  });
+
+  test('equal logits: the first class is said, AUC is one half, confidence 1/K', () => {
+    const found = classify(
+      scoresOf(
+        [0, 1, 0, 1],
+        [
+          [1, 1],
+          [1, 1],
+          [1, 1],
+          [1, 1],
+        ],
+      ),
+      few,
+    );
+    expect(found.accuracy.value).toBe(0.5);
+    expect(found.classes[1].precision).toEqual(undefinedEstimate);
+    expect(found.macroAuc.value).toBe(0.5);
+    expect(found.handTill?.value).toBe(0.5);
+    expect(found.calibration.ece.value).toBe(0);
+    expect(found.calibration.brier.value).toBe(0.5);
+  });
+
+  test('certainty beyond the precision of probabilities still orders images, and costs a finite loss', () => {
+    const scores = scoresOf(
+      [0, 0, 1],
+      [
+        [900, 0],
+        [800, 0],
+        [750, 0],
+      ],
+    );
+    expect([...probabilitiesOf(scores)]).toEqual([1, 0, 1, 0, 1, 0]);
+    expect([...logOddsOf(scores)]).toEqual([900, -900, 800, -800, 750, -750]);
+    const found = classify(scores, few);
+    expect(found.macroAuc.value).toBe(1);
+    expect(found.calibration.logLoss.value).toBeCloseTo(750 / 3, 9);
+  });
+
+  test('a single class has an accuracy and no rivals', () => {
+    const found = classify(scoresOf([0, 0], [[1], [2]]), few);
+    expect(found.accuracy.value).toBe(1);
+    expect(found.macroAuc).toEqual(undefinedEstimate);
+  });
+});
+
+describe('the bootstrap', () => {
+  test('draws within strata: every resample has as many of each', () => {
+    const strata = [0, 0, 0, 1, 2, 2];
+    bootstrap(
+      6,
+      strata,
+      (weights) => {
+        const drawn = [0, 0, 0];
+        weights.forEach((w, n) => {
+          drawn[strata[n]] += w;
+        });
+        expect(drawn).toEqual([3, 1, 2]);
+        return [];
+      },
+      few,
+    );
+  });
+
+  test('has the spread of a mean', () => {
+    const values = Array.from({ length: 200 }, (_, n) => Math.sin(n * n));
+    const [{ low, high }] = bootstrap(200, null, (weights) => [
+      values.reduce((sum, v, n) => sum + v * weights[n], 0) / 200,
+    ]);
+    const normal = mean(values) as { low: number; high: number };
+    expect(Math.abs(((high as number) - (low as number)) / (normal.high - normal.low) - 1)).toBeLessThan(0.1);
+  });
+
+  test('leaves out resamples without the statistic, and gives none if most are', () => {
+    // Of four images, the first is in 68 % of the resamples, and all four are in 9 %.
+    const [often, rarely] = bootstrap(
+      4,
+      null,
+      (weights) => [weights[0] > 0 ? weights[0] : null, weights.every((w) => w === 1) ? 1 : null],
+      { resamples: 400 },
+    );
+    expect(often).toMatchObject({ value: 1, low: 1 });
+    expect(rarely).toEqual({ value: 1, low: null, high: null });
+  });
+
+  test('has the quantiles of numpy', () => {
+    expect(quantile([1, 2, 3, 4], 0.025)).toBeCloseTo(1.075, 12);
+    expect(quantile([1, 2, 3, 4], 1)).toBe(4);
+    expect(quantile([5], 0.5)).toBe(5);
+  });
+});
+
+test('confidences at the edge of a bin belong to the bin below', () => {
+  expect([0, 0.05, 0.1, 0.1001, 1].map((confidence) => binOf(confidence, 10))).toEqual([0, 0, 0, 1, 9]);
+});
+
+describe('gaps and groups', () => {
+  const right = [
+    [1, 0],
+    [1, 0],
+    [0, 1],
+    [0, 1],
+  ];
+  const labels = [0, 0, 1, 1];
+  const biased = scoresOf(labels, right);
+  const deceiving = scoresOf(labels, [
+    [1, 0],
+    [0, 1],
+    [1, 0],
+    [1, 0],
+  ]);
+
+  test('of the same images are paired, of others not', () => {
+    const paired = accuracyGap(biased, deceiving, true);
+    expect(paired).toEqual(pairedDifference({ both: 1, onlyFirst: 3, onlySecond: 0, neither: 0 }));
+    expect(accuracyGap(biased, deceiving, false)).toEqual(
+      unpairedDifference(proportion(4, 4), proportion(1, 4)),
+    );
+  });
+
+  test('the worst group is the class and set with the lowest accuracy', () => {
+    const sets = { biased: classify(biased, few), deceiving: classify(deceiving, few) };
+    expect(worstGroupOf(sets)).toEqual({
+      set: 'deceiving',
+      className: 'class 1',
+      count: 2,
+      accuracy: proportion(0, 2),
+    });
+  });
+});

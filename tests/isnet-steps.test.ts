@@ -1,0 +1,101 @@
+// Training steps of every ISNet on the GPU: captured as uncaptured, and both as the CPU reference in f64.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { CpuDevice } from '../engine/cpu-device.ts';
+import { readAll } from '../engine/create.ts';
+import { openDevice } from '../engine/node-device.ts';
+import { type Device, release } from '../engine/tensor.ts';
+import type { Dataset } from '../isnet/data/dataset.ts';
+import type { IsnetOptions } from '../isnet/objective.ts';
+import { RunningRange } from '../isnet/running-range.ts';
+import { TrainStep } from '../isnet/train-step.ts';
+import { SGD } from '../nn/optim.ts';
+import { relativeError } from './golden-flex.ts';
+import { fillNet, smallImages, smallMasks, smallNets } from './small-nets.ts';
+
+let gpu: Device;
+beforeAll(async () => {
+  gpu = await openDevice();
+});
+afterAll(() => gpu?.close());
+
+const dataset: Dataset = {
+  images: Float32Array.from(smallImages()),
+  masks: Float32Array.from(smallMasks()),
+  labels: Uint8Array.of(0, 2),
+  count: 2,
+  channels: 1,
+  height: 8,
+  width: 8,
+  classNames: ['a', 'b', 'c'],
+};
+
+interface Steps {
+  /** Losses before the first step, uncaptured, and those of the steps. */
+  readonly before: number[];
+  readonly losses: number[][];
+  readonly weights: number[];
+}
+
+/** Three steps of a small net; the estimate of the range runs along where it is asked for. */
+async function takeSteps(
+  device: Device,
+  name: string,
+  options: IsnetOptions,
+  groups: number,
+): Promise<Steps> {
+  const net = smallNets[name](device).train();
+  fillNet(net, { withBias: true });
+  const optimizer = new SGD(net.namedParameters(), { momentum: 0.9 });
+  const runningRange = groups > 0 ? new RunningRange(device, groups) : undefined;
+  const isnet = { C1: 0.5, C2: 1.5, ...options, runningRange };
+  const steps = new TrainStep(device, net, optimizer, { isnet, clipNorm: 1, seed: 3 });
+  const indices = Uint32Array.of(0, 1);
+  const read = async (t: Parameters<typeof release>[0]) => {
+    const [values] = await readAll([t]);
+    release(t);
+    return [...values];
+  };
+  const plan = (counter: number) => ({ P: 0.6, counter });
+  // The running range moves whenever it is asked in training mode: only without it both are of the same step.
+  const before = runningRange ? [] : await read(steps.evaluate(dataset, indices, plan(0)));
+  const losses: number[][] = [];
+  for (let i = 0; i < 3; i++) losses.push(await read(steps.train(dataset, indices, plan(i), 0.02)));
+  const weights = (await readAll(net.parameters())).flatMap((values) => [...values]);
+  const estimate = runningRange ? await runningRange.save() : [];
+  for (const owner of [steps, optimizer, net, runningRange]) owner?.dispose();
+  return { before, losses, weights: [...weights, ...estimate] };
+}
+
+const depths = ['4', '7'];
+// Every variant, propagation and estimate at least once; each case compiles its own kernels, which is what takes the time.
+const cases: Record<string, { options: IsnetOptions; net?: string; groups?: number }> = {
+  'original by LRP-Flex': { options: { variant: 'original', propagation: 'flex' } },
+  'stochastic by LRP-Flex in a dense block': {
+    options: { variant: 'stochastic', propagation: 'flex' },
+    net: 'concat',
+  },
+  'softmax by gradient times input': {
+    options: { variant: 'softmax', propagation: 'gradient-input', C1: 0.01, C2: 0.2 },
+  },
+  'selective by rules, deeply supervised': {
+    options: { variant: 'selective', deepSupervision: depths, dLoss: 0.8 },
+  },
+  'dual by rules, deeply supervised, with a running range': {
+    options: { variant: 'dual', deepSupervision: depths, foreground: 'hybrid' },
+    groups: 6,
+  },
+};
+
+describe('a captured step of an ISNet is the uncaptured one, and the CPU reference', () => {
+  test.each(Object.entries(cases))('%s', async (_, { options, net = 'BatchNorm', groups = 0 }) => {
+    const found = await takeSteps(gpu, net, options, groups);
+    const expected = await takeSteps(new CpuDevice(), net, options, groups);
+    // f32 sums of some hundred terms, through three steps.
+    if (groups === 0) expect(relativeError(found.losses[0], found.before)).toBeLessThan(1e-5);
+    for (const [i, losses] of found.losses.entries()) {
+      expect(relativeError(losses, expected.losses[i]), `step ${i}`).toBeLessThan(1e-3);
+    }
+    expect(relativeError(found.weights, expected.weights)).toBeLessThan(1e-3);
+    expect(expected.losses.flat().every((loss) => loss > 1e-3)).toBe(true);
+  });
+});
