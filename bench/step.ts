@@ -34,14 +34,15 @@ function prepareTraining(device: Device, isCheck: boolean, variant: Variant | nu
     clipNorm: options && 1,
     seed: 0,
   });
+  const upload = () => uploadBatch(device, dataset, indices);
   let counter = 0;
   return {
     call() {
-      release(steps.train(dataset, indices, { P, counter: counter++ }, LEARNING_RATE));
+      release(steps.train(upload, { P, counter: counter++ }, LEARNING_RATE));
     },
     // Loss and size of the gradient, and no new weights: Adam makes a full step of a gradient that is all rounding.
     result() {
-      const batch = uploadBatch(device, dataset, indices);
+      const batch = upload();
       const numbers = { P: tensor(device, [P], []), key: tensor(device, [0, 0], [2]) };
       const losses = options ? isnetLosses(model, batch, options, numbers) : classifierLosses(model, batch);
       const loss = reshape(losses.total, [1]);

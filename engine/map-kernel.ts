@@ -127,11 +127,27 @@ function inputText(k: number, input: MapInput, elementCount: number, fields: Fie
 
 const nameOfValue = (v: MapValue): string => ('input' in v ? `x_${v.input}` : `y_${v.result}`);
 
-// A compiler that sees two ops at once reckons x - x to be 0 and (x + y) - y to be x, also for NaN and infinity, and makes
-// one rounding of two. So each op gets the results of others, and a number that it gets twice, through a veil: with it
-// the kernel gives the bits of the single ops.
-const isVeiled = (v: MapValue, before: readonly MapValue[]): boolean =>
-  'result' in v || before.some((other) => 'input' in other && other.input === v.input);
+/**
+ * Which operands of each step go through a veil. A compiler that sees several ops at once reckons x - x to be 0, (x + y) - y
+ * to be x and square(sqrt(x)) to be x, also for NaN and infinity; those of GPUs make one rounding of the two of x y + z. So
+ * numbers that could meet themselves again are hidden from it, and on GPUs, where kernels like these wait for memory, all
+ * results are: then the kernel gives the bits of the single ops.
+ */
+function veiledOperands(steps: readonly MapStep[], { family }: AdapterProfile): boolean[][] {
+  /** The inputs that the result of each step goes back to. */
+  const origins: (readonly number[])[] = [];
+  return steps.map(({ operands }) => {
+    const all = operands.flatMap((v) => ('input' in v ? [v.input] : origins[v.result]));
+    const distinct = [...new Set(all)];
+    origins.push(distinct);
+    const [first] = operands;
+    const isChain = operands.length === 1 && 'result' in first && steps[first.result].operands.length === 1;
+    const isHidden = family === 'gpu' || isChain || distinct.length < all.length;
+    const isRepeated = (input: number, i: number) =>
+      operands.findIndex((v) => 'input' in v && v.input === input) < i;
+    return operands.map((v, i) => ('input' in v ? isRepeated(v.input, i) : isHidden));
+  });
+}
 
 /** `fn veil_<i>(x)`, for operand i: its argument, which the compiler does not know. One each, or they would be equal. */
 const veilText = (i: number, fields: Fields): string =>
@@ -161,12 +177,14 @@ export function fusedDispatch(
   }
   const nameOf = ({ map }: MapStep) => applies.get(`${map.parameters.join()}|${map.body}`);
   const veils = new Map<number, string>();
-  const argument = (v: MapValue, i: number, before: readonly MapValue[]): string => {
-    if (!isVeiled(v, before)) return nameOfValue(v);
+  const isVeiled = veiledOperands(steps, adapter);
+  const argument = (v: MapValue, i: number, s: number): string => {
+    if (!isVeiled[s][i]) return nameOfValue(v);
     if (!veils.has(i)) veils.set(i, veilText(i, fields));
     return `veil_${i}(${nameOfValue(v)})`;
   };
-  const argumentsOf = ({ operands }: MapStep) => operands.map((v, i) => argument(v, i, operands.slice(0, i)));
+  const argumentsOf = ({ operands }: MapStep, s: number) =>
+    operands.map((v, i) => argument(v, i, s)).join(', ');
   const applyTexts = [...applies].map(([key, name]) => {
     const [parameters, body] = [key.slice(0, key.indexOf('|')), key.slice(key.indexOf('|') + 1)];
     const typed = parameters.split(',').map((parameter) => `${parameter}: Vec`);
@@ -174,7 +192,7 @@ export function fusedDispatch(
   });
   const lines = [
     ...reads.map(({ expression }, k) => `let x_${k} = ${expression};`),
-    ...steps.map((step, s) => `let y_${s} = ${nameOf(step)}(${argumentsOf(step).join(', ')});`),
+    ...steps.map((step, s) => `let y_${s} = ${nameOf(step)}(${argumentsOf(step, s)});`),
     ...outputs.map((s, o) => `out_${o}[i] = y_${s};`),
   ];
   const outputBindings = outputs.map(

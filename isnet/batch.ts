@@ -3,7 +3,7 @@ import { tensor } from '../engine/create.ts';
 import { DataError, UsageError } from '../engine/errors.ts';
 import type { Device } from '../engine/tensor.ts';
 import type { Dataset } from './data/dataset.ts';
-import { type BatchSource, type HostBatch, packBatch } from './data/source.ts';
+import { type BatchSource, type HostBatch, memorySource, packBatch } from './data/source.ts';
 import type { Batch } from './objective.ts';
 
 /**
@@ -12,20 +12,26 @@ import type { Batch } from './objective.ts';
  */
 export function uploadBatch(device: Device, dataset: Dataset, indices: ArrayLike<number>): Batch {
   for (let n = 0; n < indices.length; n++) checkSample(dataset, indices[n]);
-  return uploadHostBatch(device, { ...dataset, maskCount: 1 }, packBatch(dataset, indices));
+  return uploadHostBatch(device, memorySource(dataset), packBatch(dataset, indices));
 }
 
 /** Uploads a batch of a source. Call it inside a scope. */
 export function uploadHostBatch(
   device: Device,
-  source: Pick<BatchSource, 'channels' | 'height' | 'width' | 'classNames' | 'maskCount'>,
-  { count, images, masks, targets }: HostBatch,
+  source: BatchSource,
+  { count, images, masks, targets, hasMask, known }: HostBatch,
 ): Batch {
   const { channels, height, width, classNames, maskCount } = source;
-  return {
+  const batch = {
     images: tensor(device, images, [count, channels, height, width]),
     masks: tensor(device, masks, [count, maskCount, height, width]),
     targets: tensor(device, targets, [count, classNames.length]),
+  };
+  return {
+    ...batch,
+    // Only where a batch of the source may need them: they are a few ops in every step.
+    ...(source.mayLackMasks ? { hasMask: tensor(device, hasMask, [count]) } : {}),
+    ...(source.isMultiLabel ? { known: tensor(device, known, [count, classNames.length]) } : {}),
   };
 }
 

@@ -225,6 +225,17 @@ export {
 } from './data/source.ts';
 export { inputsOfModules, stageNames } from './deep-supervision.ts';
 export { accuracy, backgroundRelevance, type EvaluateOptions } from './evaluate.ts';
+// isnet: evaluation with intervals
+export { auc } from './evaluation/auc.ts';
+export { predict } from './evaluation/batches.ts';
+export { type BootstrapOptions, bootstrap } from './evaluation/bootstrap.ts';
+export type { ClassEvaluation, Classification } from './evaluation/classification.ts';
+export { classify } from './evaluation/classify.ts';
+export { type Deletion, deletionTest } from './evaluation/deletion.ts';
+export { type Estimate, pairedDifference, proportion } from './evaluation/estimate.ts';
+export { type LocalisationReport, localise } from './evaluation/localisation.ts';
+export { type EvaluateModelOptions, evaluateOnSets, type ModelEvaluation } from './evaluation/model.ts';
+export type { Scores } from './evaluation/scores.ts';
 export { gwrp } from './gwrp.ts';
 export { type EmptyMasks, type HeatmapLoss, type HeatmapLossOptions, heatmapLoss } from './heatmap-loss.ts';
 export type { LossReport, LossSums } from './loss-meter.ts';
@@ -240,7 +251,16 @@ export {
 } from './objective.ts';
 export { completeConfig, imageDefaults, quickstartConfig } from './quickstart-config.ts';
 export { naturalRange, type RelevanceRange, rangeOf } from './range.ts';
-export { evaluateModel, type Metrics, type ModelMetrics, metricsTable } from './report.ts';
+export { reportHtml } from './report/page.ts';
+export {
+  evaluateFully,
+  evaluateModel,
+  evaluationTable,
+  type Metrics,
+  type ModelMetrics,
+  metricsOf,
+  metricsTable,
+} from './report.ts';
 export { RunningRange } from './running-range.ts';
 export { type SeedOptions, seedGradient, seedRelevance, type Variant } from './seeds.ts';
 export {

@@ -2,6 +2,7 @@
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import { type DispatchSummary, type DispatchTime, summarize } from '../engine/profiler.ts';
 import { release } from '../engine/tensor.ts';
+import { uploadBatch } from './batch.ts';
 import type { RunConfig } from './config.ts';
 import type { Dataset } from './data/dataset.ts';
 import { createModel, createOptimizer, inputOf, runningRangeOf, trainingOptions } from './from-config.ts';
@@ -40,7 +41,8 @@ export async function profileSteps(
     const isnet = role === 'isnet' ? { config: config.isnet, model, range: running ?? ANY_RANGE } : undefined;
     const steps = new TrainStep(device, model, optimizer, trainingOptions(training, config.seed, isnet));
     const indices = Uint32Array.from({ length: Math.min(training.batchSize, data.count) }, (_, i) => i);
-    const step = (counter: number) => steps.train(data, indices, { P: 0.5, counter }, training.learningRate);
+    const upload = () => uploadBatch(device, data, indices);
+    const step = (counter: number) => steps.train(upload, { P: 0.5, counter }, training.learningRate);
     const times: DispatchTime[] = [];
     for (let i = 0; i < WARM_STEPS + TIMED_STEPS; i++) {
       const timed = await device.profileDispatches(() => {

@@ -8,8 +8,6 @@ import { scope } from '../engine/scope.ts';
 import type { Device, Tensor } from '../engine/tensor.ts';
 import type { Module } from '../nn/module.ts';
 import type { Optimizer } from '../nn/optim.ts';
-import { uploadBatch } from './batch.ts';
-import type { Dataset } from './data/dataset.ts';
 import {
   type Batch,
   type ClassificationOptions,
@@ -63,13 +61,12 @@ function packed({ total, classification, heatmap }: Losses): Tensor {
 /** The batch and the numbers of a step, uploaded. Call it inside a scope. */
 function uploadInputs(
   device: Device,
-  dataset: Dataset,
-  indices: ArrayLike<number>,
+  upload: () => Batch,
   { P, counter }: StepPlan,
   seed: number,
 ): Batch & StepNumbers {
   return {
-    ...uploadBatch(device, dataset, indices),
+    ...upload(),
     P: tensor(device, [P], []),
     // Counters travel as whole numbers in f32, which holds them up to 2^24.
     key: tensor(device, [seed % 2 ** 24, counter % 2 ** 24], [2]),
@@ -100,44 +97,39 @@ export class TrainStep {
   }
 
   /** Records the step for a batch of this size without taking it, and compiles its kernels side by side. */
-  async prepare(dataset: Dataset, indices: ArrayLike<number>): Promise<void> {
+  async prepare(upload: () => Batch): Promise<void> {
     const device = this.#device;
     const { stepCount } = this.#optimizer;
     const { length } = this.#optimizer.nextScalars(0);
     this.#optimizer.stepCount = stepCount;
     let prepared: Promise<void> | undefined;
     scope(device, () => {
-      const inputs = uploadInputs(device, dataset, indices, { P: 0, counter: 0 }, this.#options.seed);
+      const inputs = uploadInputs(device, upload, { P: 0, counter: 0 }, this.#options.seed);
       prepared = this.#run.prepare({ ...inputs, scalars: full(device, [length], 0) });
     });
     await prepared;
   }
 
   /**
-   * One step on these images: the parameters move. Returns the losses as `[total, classification]` or `[total,
-   * classification, heatmap]`, which the caller reads and releases.
+   * One step on the batch that `upload` brings to the device: the parameters move. Returns the losses as `[total,
+   * classification]` or `[total, classification, heatmap]`, which the caller reads and releases.
    */
-  train(dataset: Dataset, indices: ArrayLike<number>, plan: StepPlan, learningRate: number): Tensor {
+  train(upload: () => Batch, plan: StepPlan, learningRate: number): Tensor {
     const device = this.#device;
     return scope(device, () => {
       const scalars = this.#optimizer.nextScalars(learningRate);
-      const inputs = uploadInputs(device, dataset, indices, plan, this.#options.seed);
+      const inputs = uploadInputs(device, upload, plan, this.#options.seed);
       return this.#run({ ...inputs, scalars: tensor(device, scalars, [scalars.length]) }).losses;
     });
   }
 
-  /** The losses of these images, in the same form, with the model as it is. */
-  evaluate(dataset: Dataset, indices: ArrayLike<number>, plan: StepPlan): Tensor {
+  /** The losses of a batch, in the same form, with the model as it is. */
+  evaluate(upload: () => Batch, plan: StepPlan): Tensor {
     const device = this.#device;
-    return scope(device, () =>
-      packed(
-        lossesOf(
-          this.#model,
-          this.#options,
-          uploadInputs(device, dataset, indices, plan, this.#options.seed),
-        ),
-      ),
-    );
+    return scope(device, () => {
+      const inputs = uploadInputs(device, upload, plan, this.#options.seed);
+      return packed(lossesOf(this.#model, this.#options, inputs));
+    });
   }
 
   /** Gives back the buffers of the captured steps. */

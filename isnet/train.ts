@@ -6,9 +6,11 @@ import { Dropout } from '../nn/layers.ts';
 import type { Module } from '../nn/module.ts';
 import type { Optimizer } from '../nn/optim.ts';
 import { learningRateAt, type Schedule } from '../nn/schedule.ts';
-import { batches, checkDataset, type Dataset, type EmptyMaskPolicy } from './data/dataset.ts';
+import { uploadHostBatch } from './batch.ts';
+import { checkDataset, type EmptyMaskPolicy } from './data/dataset.ts';
+import { type BatchSource, sourceOf, type TrainingData } from './data/source.ts';
 import { LossMeter, type LossReport, type LossSums } from './loss-meter.ts';
-import type { ClassificationOptions, IsnetOptions } from './objective.ts';
+import type { Batch, ClassificationOptions, IsnetOptions } from './objective.ts';
 import { TrainStep } from './train-step.ts';
 import { finalHeatmapWeight, type HeatmapWeight, heatmapWeightAt } from './weight.ts';
 
@@ -64,8 +66,8 @@ export interface TrainJob {
   readonly device: Device;
   readonly model: Module;
   readonly optimizer: Optimizer;
-  readonly train: Dataset;
-  readonly validation?: Dataset;
+  readonly train: TrainingData;
+  readonly validation?: TrainingData;
   readonly options: TrainingOptions;
   /** Where to go on; the beginning by default. */
   readonly position?: TrainingPosition;
@@ -100,7 +102,7 @@ const stepsPerEpoch = (count: number, batchSize: number): number => Math.ceil(co
 function trainStep(
   { model, train, options }: TrainJob,
   steps: TrainStep,
-  indices: ArrayLike<number>,
+  upload: () => Batch,
   step: number,
   epoch: number,
   stepCount: number,
@@ -110,7 +112,7 @@ function trainStep(
   const progress = step / stepsPerEpoch(train.count, batchSize);
   const P = isnet ? heatmapWeightAt(isnet.P, epoch, progress) : 0;
   const rate = learningRateAt(step, { schedule, learningRate, stepCount, warmupSteps });
-  return steps.train(train, indices, { P, counter: step }, rate);
+  return steps.train(upload, { P, counter: step }, rate);
 }
 
 function checkFinite(values: ArrayLike<number>, step: number, epoch: number): void {
@@ -126,17 +128,20 @@ function checkFinite(values: ArrayLike<number>, step: number, epoch: number): vo
 
 /** Mean losses on a dataset in evaluation mode, with the heatmap loss at its final weight. */
 async function validate(
-  { model, options }: TrainJob,
+  { device, model, options }: TrainJob,
   steps: TrainStep,
-  dataset: Dataset,
+  source: BatchSource,
 ): Promise<LossReport> {
   const P = options.isnet ? finalHeatmapWeight(options.isnet.P, options.epochs) : 0;
   const meter = new LossMeter();
   let counter = 0;
   model.eval();
-  for (const indices of batches(dataset, { batchSize: Math.max(128, options.batchSize), shuffle: false })) {
-    const losses = steps.evaluate(dataset, indices, { P, counter: counter++ });
-    meter.add((await readAll([losses]))[0], indices.length);
+  // Small images go faster many at a time; large ones may not fit.
+  const pixels = source.height * source.width;
+  const batchSize = Math.max(options.batchSize, Math.min(128, Math.floor(2 ** 17 / pixels)));
+  for await (const batch of source.epoch({ batchSize, shuffle: false })) {
+    const losses = steps.evaluate(() => uploadHostBatch(device, source, batch), { P, counter: counter++ });
+    meter.add((await readAll([losses]))[0], batch.count);
     release(losses);
   }
   model.train();
@@ -156,8 +161,9 @@ function checkOptions({ epochs, batchSize, learningRate, isnet }: TrainingOption
 /** Before the first step: a bad sample in the last batch must not cost an epoch. A classifier does not look at masks. */
 function checkData({ train: images, validation, options: { isnet, emptyMasks } }: TrainJob): void {
   const rules = { emptyMasks, hasMasks: isnet !== undefined };
-  checkDataset('train', images, rules);
-  if (validation) checkDataset('train: validation', validation, rules);
+  // A source checks its images as it opens them.
+  if (!('epoch' in images)) checkDataset('train', images, rules);
+  if (validation && !('epoch' in validation)) checkDataset('train: validation', validation, rules);
 }
 
 /**
@@ -169,7 +175,11 @@ export async function train(job: TrainJob): Promise<TrainOutcome> {
   const { device, model, options } = job;
   checkOptions(options);
   checkData(job);
-  const steps = new TrainStep(device, model, job.optimizer, options);
+  const { isMultiLabel } = sourceOf(job.train);
+  const steps = new TrainStep(device, model, job.optimizer, {
+    ...options,
+    isMultiLabel: options.isMultiLabel ?? isMultiLabel,
+  });
   try {
     return await trainEpochs(job, steps);
   } finally {
@@ -178,8 +188,9 @@ export async function train(job: TrainJob): Promise<TrainOutcome> {
 }
 
 async function trainEpochs(job: TrainJob, steps: TrainStep): Promise<TrainOutcome> {
-  const { model, options, signal } = job;
+  const { device, model, options, signal } = job;
   const { epochs, batchSize, seed } = options;
+  const source = sourceOf(job.train);
   const stepCount = epochs * stepsPerEpoch(job.train.count, batchSize);
   let { epoch, batch, step, bestLoss, losses } = job.position ?? startPosition;
   model.train();
@@ -199,15 +210,12 @@ async function trainEpochs(job: TrainJob, steps: TrainStep): Promise<TrainOutcom
       const imagesPerSecond = (1000 * images) / (performance.now() - startMs);
       job.onStep?.({ ...meter.report(), epoch, step, stepCount, imagesPerSecond });
     };
-    const order = [...batches(job.train, { batchSize, seed, epoch })].slice(batch);
-    if (order.length > 0) await steps.prepare(job.train, order[0]);
-    for (const indices of order) {
-      pending.push({
-        losses: trainStep(job, steps, indices, step, epoch, stepCount),
-        step,
-        images: indices.length,
-      });
-      images += indices.length;
+    for await (const host of source.epoch({ batchSize, seed, epoch, skip: batch, isAugmented: true })) {
+      const upload = () => uploadHostBatch(device, source, host);
+      if (images === 0) await steps.prepare(upload);
+      const losses = trainStep(job, steps, upload, step, epoch, stepCount);
+      pending.push({ losses, step, images: host.count });
+      images += host.count;
       step++;
       batch++;
       if (signal) await turn();
@@ -217,7 +225,7 @@ async function trainEpochs(job: TrainJob, steps: TrainStep): Promise<TrainOutcom
       }
     }
     if (pending.length > 0) await drain();
-    const validation = job.validation ? await validate(job, steps, job.validation) : null;
+    const validation = job.validation ? await validate(job, steps, sourceOf(job.validation)) : null;
     const isBest = !validation || bestLoss === null || validation.total < bestLoss;
     if (validation && isBest) bestLoss = validation.total;
     const seconds = (performance.now() - startMs) / 1000;

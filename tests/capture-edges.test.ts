@@ -7,7 +7,7 @@ import type { GpuDevice } from '../engine/gpu-device.ts';
 import { adjoint } from '../engine/grad.ts';
 import { openDevice } from '../engine/node-device.ts';
 import { apply, defineOp } from '../engine/op.ts';
-import { add, div, mul, square, squareOp, sub } from '../engine/ops/arithmetic.ts';
+import { add, div, mul, sqrt, square, squareOp, sub } from '../engine/ops/arithmetic.ts';
 import { expand, reshape, sum } from '../engine/ops/broadcast.ts';
 import { slice } from '../engine/ops/layout.ts';
 import { matmul } from '../engine/ops/matmul.ts';
@@ -145,7 +145,13 @@ describe('a step', () => {
   test('lets NaN through whatever was fused', async () => {
     const captured = capture(gpu, ({ x }: { x: Tensor }) => {
       const [a, b] = [mul(x, 2), mul(x, 2)];
-      return { difference: sub(a, b), ratio: div(a, b), same: sub(add(x, a), a), back: div(mul(a, x), x) };
+      return {
+        difference: sub(a, b),
+        ratio: div(a, b),
+        same: sub(add(x, a), a),
+        back: div(mul(a, x), x),
+        root: square(sqrt(sub(x, 3))),
+      };
     });
     const x = vector(Number.NaN, 1, Number.POSITIVE_INFINITY, 0);
     expect(await valuesOf(captured({ x }))).toEqual({
@@ -153,6 +159,7 @@ describe('a step', () => {
       ratio: [Number.NaN, 1, Number.NaN, Number.NaN],
       same: [Number.NaN, 1, Number.NaN, 0],
       back: [Number.NaN, 2, Number.NaN, Number.NaN],
+      root: [Number.NaN, Number.NaN, Number.POSITIVE_INFINITY, Number.NaN],
     });
     captured.dispose();
   });

@@ -118,16 +118,16 @@ test('a net with BatchNorm and Dropout trains as without capturing, with evaluat
         return total;
       });
     const seen: unknown[] = [];
-    if (isCaptured) await steps.prepare(data, batches[0]);
+    if (isCaptured) await steps.prepare(() => uploadBatch(gpu, data, batches[0]));
     for (const [i, indices] of batches.entries()) {
       dropout.atStep(i);
       const P = 0.2 + 0.1 * i;
       const losses = isCaptured
-        ? steps.train(data, indices, { P, counter: i }, rates[i])
+        ? steps.train(() => uploadBatch(gpu, data, indices), { P, counter: i }, rates[i])
         : uncaptured(indices, P, i, rates[i]);
       seen.push((await readAll([losses]))[0][0]);
       net.eval();
-      const validation = steps.evaluate(data, [0, 1, 2, 3, 4, 5], { P, counter: i });
+      const validation = steps.evaluate(() => uploadBatch(gpu, data, [0, 1, 2, 3, 4, 5]), { P, counter: i });
       seen.push([...(await readAll([validation]))[0]]);
       net.train();
       for (const t of [losses, validation]) release(t);

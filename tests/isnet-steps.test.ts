@@ -4,6 +4,7 @@ import { CpuDevice } from '../engine/cpu-device.ts';
 import { readAll } from '../engine/create.ts';
 import { openDevice } from '../engine/node-device.ts';
 import { type Device, release } from '../engine/tensor.ts';
+import { uploadBatch } from '../isnet/batch.ts';
 import type { Dataset } from '../isnet/data/dataset.ts';
 import type { IsnetOptions } from '../isnet/objective.ts';
 import { RunningRange } from '../isnet/running-range.ts';
@@ -49,7 +50,7 @@ async function takeSteps(
   const runningRange = groups > 0 ? new RunningRange(device, groups) : undefined;
   const isnet = { C1: 0.5, C2: 1.5, ...options, runningRange };
   const steps = new TrainStep(device, net, optimizer, { isnet, clipNorm: 1, seed: 3 });
-  const indices = Uint32Array.of(0, 1);
+  const upload = () => uploadBatch(device, dataset, Uint32Array.of(0, 1));
   const read = async (t: Parameters<typeof release>[0]) => {
     const [values] = await readAll([t]);
     release(t);
@@ -57,9 +58,9 @@ async function takeSteps(
   };
   const plan = (counter: number) => ({ P: 0.6, counter });
   // The running range moves whenever it is asked in training mode: only without it both are of the same step.
-  const before = runningRange ? [] : await read(steps.evaluate(dataset, indices, plan(0)));
+  const before = runningRange ? [] : await read(steps.evaluate(upload, plan(0)));
   const losses: number[][] = [];
-  for (let i = 0; i < 3; i++) losses.push(await read(steps.train(dataset, indices, plan(i), 0.02)));
+  for (let i = 0; i < 3; i++) losses.push(await read(steps.train(upload, plan(i), 0.02)));
   const weights = (await readAll(net.parameters())).flatMap((values) => [...values]);
   const estimate = runningRange ? await runningRange.save() : [];
   for (const owner of [steps, optimizer, net, runningRange]) owner?.dispose();

@@ -155,16 +155,18 @@ describe('maps of all classes in one batch', () => {
     const logits = net.forward(x);
     const none = 1e-13;
     const rules = isnetComposite({ eps: none });
-    const byRules = dataOf(isnetMaps(net, x, logits, { variant: 'original', composite: rules }));
-    const byFlex = dataOf(
-      isnetMaps(net, x, logits, { variant: 'original', composite: rules, propagation: 'flex' }),
-    );
-    expectClose(byFlex, byRules, 9);
+    const options = { variant: 'original', composite: rules, deepSupervision: depthsOf.BatchNorm } as const;
+    const mapsBy = (propagation: Propagation) =>
+      relevanceMaps(net, x, logits, { ...options, propagation }).depths.map((t) => dataOf(t));
+    const [byRules, byFlex] = [mapsBy('lrp'), mapsBy('flex')];
+    expect(byFlex.length).toBe(3);
+    // Hidden maps too: a tensor times the gradient there is its relevance.
+    for (const [depth, maps] of byFlex.entries()) expectClose(maps, byRules[depth], 9);
     // And not those of gradients that go through the statistics, which would show if both ways were one.
     const seed = tensor(device, [1, 0, 0, 1, 0, 0], [2, 3]);
     const walk = { output: logits, seed, input: x, composite: rules, model: net };
     const through = dataOf(flexRelevanceAt({ ...walk, statistics: 'differentiate' }, [x])[0]);
-    expect(Math.max(...through.map((R, i) => Math.abs(R - byRules[i])))).toBeGreaterThan(1e-3);
+    expect(Math.max(...through.map((R, i) => Math.abs(R - byRules[0][i])))).toBeGreaterThan(1e-3);
   });
 });
 
@@ -179,7 +181,11 @@ test('dual maps are all logits at once by z+ and by epsilon, on explicit matrice
   const device = new CpuDevice();
   const init = initOn(device);
   const net = new Sequential(new Linear(init, 3, 4), new ReLU(), new Linear(init, 4, 2));
-  fillNet(net, { withBias: true });
+  // Mostly positive, so that hidden units are alive and have positive weights to both logits.
+  for (const [name, t] of net.namedParameters()) {
+    const size = t.shape.reduce((a, b) => a * b, 1);
+    assign(t, tensor(device, randomValues(`dual ${name}`, size, [-0.5, 1]), t.shape));
+  }
   const values = (name: string) => [...dataOf(net.stateDict().get(name) as Tensor)];
   const [w1, b1, w2, b2] = ['0.weight', '0.bias', '2.weight', '2.bias'].map(values);
   const x = [0.9, 0.2, 0.6];
@@ -209,6 +215,7 @@ test('dual maps are all logits at once by z+ and by epsilon, on explicit matrice
   const found = isnetMaps(net, input, logits, { variant: 'dual', composite });
   expect(found.shape).toEqual([2, 1, 3]);
   expectClose(dataOf(found), maps.flat(), 12);
+  for (const map of maps) expect(Math.min(...map.map(Math.abs))).toBeGreaterThan(1e-2);
 });
 
 describe('refuses', () => {

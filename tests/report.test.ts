@@ -95,7 +95,8 @@ describe('the report', () => {
     expect(page).not.toContain('<img src=x');
     const tags = new Set([...page.matchAll(/<([a-z0-9]+)/g)].map((match) => match[1]));
     for (const tag of ['script', 'link', 'iframe', 'object', 'a']) expect(tags).not.toContain(tag);
-    expect([...page.matchAll(/<[a-z][^>]*\son\w+=/g)]).toEqual([]);
+    const withoutValues = page.replace(/="[^"]*"/g, '=""');
+    expect(withoutValues.match(/<[a-z][^>]*\son\w+=/g)).toBeNull();
   });
 
   test('loads nothing: every source is data, and no style imports', () => {
@@ -204,7 +205,7 @@ describe('numbers', () => {
     expect(lines.map((line) => line.indexOf('[')).slice(1, 4)).toEqual(
       new Array(3).fill(lines[1].indexOf('[')),
     );
-    expect(lines[1]).toMatch(/^accuracy, biased +\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\] {3}\d/);
+    expect(lines[1]).toMatch(/^accuracy, biased +\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\] +\d/);
   });
 
   test('of settings have dotted names', () => {

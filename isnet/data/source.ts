@@ -39,6 +39,8 @@ export interface BatchSource {
   readonly isMultiLabel: boolean;
   /** Maps per mask: 1, or one per class. */
   readonly maskCount: number;
+  /** Some images may have no mask: see `HostBatch.hasMask`. */
+  readonly mayLackMasks: boolean;
   /**
    * The batches of one epoch in order, the same for the same options however often they are asked for. Throws UsageError
    * at the call for options that give no batch; rejects with DataError, naming the file, for an image that cannot be read.
@@ -78,6 +80,7 @@ export function memorySource(dataset: Dataset): BatchSource {
     classNames,
     isMultiLabel: false,
     maskCount: 1,
+    mayLackMasks: dataset.hasMask !== undefined,
     epoch: (options) => packed(dataset, ordersOf(dataset, options)),
   };
 }
@@ -131,3 +134,9 @@ function labelOf({ targets, indices }: HostBatch, n: number, classCount: number)
     `toDataset: image ${indices[n]} has an uncertain label, and a dataset has none; take its batches one by one`,
   );
 }
+
+/** What may be trained on: images in memory, or a source of batches. */
+export type TrainingData = Dataset | BatchSource;
+
+/** The data as a source of batches. */
+export const sourceOf = (data: TrainingData): BatchSource => ('epoch' in data ? data : memorySource(data));

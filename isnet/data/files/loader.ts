@@ -92,6 +92,8 @@ class ImageSource implements BatchSource {
   readonly classNames: readonly string[];
   readonly isMultiLabel: boolean;
   readonly maskCount: number;
+  /** Whether a picture has a mask is seen when it is opened. */
+  readonly mayLackMasks = true;
   readonly #samples: readonly Sample[];
   /** Numbers of the samples in the whole list, which is how the threads know them. */
   readonly #numbers: Uint32Array;
