@@ -1,4 +1,5 @@
 // Every way to multiply matrices on one adapter, measured in turns: `node --import tsx bench/ladder.ts --help`.
+import { loadavg } from 'node:os';
 import { Command } from 'commander';
 import type { GemmVariant } from '../engine/dispatch.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
@@ -9,6 +10,7 @@ import type { BenchCase, Workload } from './case.ts';
 import { convCases } from './conv.ts';
 import { matmulCases } from './matmul.ts';
 import { quantile } from './measure.ts';
+import { type Origin, originOf, resultPath, writeReport } from './report.ts';
 
 type Rung = GemmVariant;
 
@@ -19,6 +21,7 @@ const rungsOf = ({ profile }: GpuDevice): Rung[] =>
 // The wait for an idle queue costs up to a millisecond.
 const RUN_MS = 20;
 const MOST_CALLS = 50;
+const SLOW_MS = 2000;
 
 interface Climber {
   readonly device: GpuDevice;
@@ -36,8 +39,21 @@ async function run({ device, workload, callCount }: Climber): Promise<number> {
   return (performance.now() - start) / callCount;
 }
 
-/** Median GFLOP/s of each device on one case; the devices take turns. */
-async function climb(bench: BenchCase, devices: readonly GpuDevice[], roundCount: number): Promise<number[]> {
+/** A kernel on a case: GFLOP/s of the median call, and how the calls spread. */
+interface Reached {
+  readonly rate: number;
+  readonly medianMs: number;
+  readonly minMs: number;
+  readonly maxMs: number;
+  readonly rounds: number;
+}
+
+/** What each device reaches on one case; the devices take turns. A kernel that takes seconds has one turn. */
+async function climb(
+  bench: BenchCase,
+  devices: readonly GpuDevice[],
+  roundCount: number,
+): Promise<Reached[]> {
   const climbers = devices.map(
     (device): Climber => ({ device, workload: bench.prepare(device, false), times: [], callCount: 1 }),
   );
@@ -47,7 +63,9 @@ async function climb(bench: BenchCase, devices: readonly GpuDevice[], roundCount
     climber.callCount = Math.min(MOST_CALLS, Math.ceil(RUN_MS / (await run(climber))));
   }
   for (let round = 0; round < roundCount; round++) {
-    for (const climber of climbers) climber.times.push(await run(climber));
+    for (const climber of climbers) {
+      if (round === 0 || climber.times[0] < SLOW_MS) climber.times.push(await run(climber));
+    }
   }
   for (const { device, workload } of climbers) {
     workload.close();
@@ -55,27 +73,38 @@ async function climb(bench: BenchCase, devices: readonly GpuDevice[], roundCount
   }
   return climbers.map(({ times }) => {
     const ascending = times.sort((a, b) => a - b);
-    return (1000 * bench.workPerCall) / quantile(ascending, 0.5);
+    const medianMs = quantile(ascending, 0.5);
+    const [minMs, maxMs] = [ascending[0], ascending[ascending.length - 1]];
+    return { rate: (1000 * bench.workPerCall) / medianMs, medianMs, minMs, maxMs, rounds: times.length };
   });
 }
 
 interface Options {
+  readonly json?: boolean;
   readonly filter: string;
   readonly rounds: string;
   readonly rungs?: string;
 }
 
-async function main({ filter, rounds, rungs: wanted }: Options): Promise<void> {
+async function main({ filter, rounds, rungs: wanted, json }: Options): Promise<void> {
   const own = await openDevice({ log: console.warn });
   const rungs = rungsOf(own).filter((rung) => wanted === undefined || wanted.split(',').includes(rung));
   const devices = await Promise.all(rungs.map((rung) => openDevice({ profile: { chooseGemm: () => rung } })));
   console.log(`${own.description}, GFLOP/s, medians of ${rounds} rounds\n`);
   console.log(`${'case'.padEnd(32)}${rungs.map((rung) => rung.padStart(9)).join('')}`);
+  const results: unknown[] = [];
   try {
     for (const bench of [...matmulCases, ...convCases]) {
-      if (!bench.name.includes(filter)) continue;
-      const rates = await climb(bench, devices, Number(rounds));
-      console.log(`${bench.name.padEnd(32)}${rates.map((rate) => rate.toFixed(2).padStart(9)).join('')}`);
+      if (!filter.split(',').some((part) => bench.name.includes(part))) continue;
+      const reached = await climb(bench, devices, Number(rounds));
+      const rates = reached.map(({ rate }) => rate.toFixed(2).padStart(9));
+      console.log(`${bench.name.padEnd(32)}${rates.join('')}`);
+      const kernels = Object.fromEntries(rungs.map((rung, i) => [rung, reached[i]]));
+      results.push({ name: bench.name, size: bench.size, kernels, loadAverage: loadavg()[0] });
+    }
+    if (json) {
+      const origin = originOf(own);
+      writeReport({ ...origin, unit: 'GFLOP/s', results } as Origin, resultPath(origin, 'ladder'));
     }
   } finally {
     for (const device of [own, ...devices]) await device.close();
@@ -84,8 +113,9 @@ async function main({ filter, rounds, rungs: wanted }: Options): Promise<void> {
 
 await new Command('ladder')
   .description('Measure every kernel for products of matrices, whatever the adapter would choose.')
-  .option('--filter <text>', 'only cases with this in their name', '')
+  .option('--filter <texts>', 'only cases with one of these in their name, separated by commas', '')
   .option('--rounds <count>', 'runs of each kernel per case', '5')
   .option('--rungs <names>', 'only these kernels, separated by commas')
+  .option('--json', 'also write bench/results/<date>-ladder-<adapter>.json')
   .action(main)
   .parseAsync();

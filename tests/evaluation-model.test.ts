@@ -127,13 +127,13 @@ describe('localisation', () => {
     const source: BatchSource = {
       ...memorySource(first(1)),
       maskCount: 2,
-      // Of class 0, which is predicted: the upper row. Of class 1: nothing.
+      // Of class 0, which is predicted: the upper left pixel. Of class 1: the upper right one.
       async *epoch() {
-        yield { ...packBatch(first(1), [0]), masks: Float32Array.of(1, 1, 0, 0, 0, 0, 0, 0) };
+        yield { ...packBatch(first(1), [0]), masks: Float32Array.of(1, 0, 0, 0, 0, 1, 0, 0) };
       },
     };
     const result = await localise(device, rowSums(), source, { composite });
-    expect(result?.images).toEqual([{ index: 0, backgroundShare: 0 }]);
+    expect(result?.images[0].backgroundShare).toBeCloseTo(0.1, 6);
   });
 
   test('refuses relevance that is NaN', async () => {
@@ -156,6 +156,13 @@ describe('the deletion test', () => {
     expect(replaceBackground(source, batch, 'noise', 0)).toEqual(noise);
     expect(replaceBackground(source, batch, 'noise', 1)).not.toEqual(noise);
     expectClose(batch.images, first(2).images);
+  });
+
+  test('takes the other background from another class if there is one', () => {
+    const all = packBatch(three, [0, 1, 2]);
+    const changed = replaceBackground(source, all, 'other', 0);
+    // Image 1 could take that of image 2, but that shows the same class.
+    expectClose(changed.subarray(4, 8), [0.15, 0.1, 0.15, 0.2]);
   });
 
   test('says how far the logits move: by hand, for black', async () => {

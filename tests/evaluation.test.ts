@@ -263,11 +263,19 @@ describe('gaps and groups', () => {
   ]);
 
   test('of the same images are paired, of others not', () => {
-    const paired = accuracyGap(biased, deceiving, true);
-    expect(paired).toEqual(pairedDifference({ both: 1, onlyFirst: 3, onlySecond: 0, neither: 0 }));
-    expect(accuracyGap(biased, deceiving, false)).toEqual(
-      unpairedDifference(proportion(4, 4), proportion(1, 4)),
-    );
+    const half = scoresOf(labels, [
+      [1, 0],
+      [1, 0],
+      [1, 0],
+      [1, 0],
+    ]);
+    const paired = pairedDifference({ both: 2, onlyFirst: 0, onlySecond: 0, neither: 2 });
+    const unpaired = unpairedDifference(proportion(2, 4), proportion(2, 4));
+    expect(paired.high).toBeLessThan(unpaired.high as number);
+    expect(accuracyGap(half, half, true)).toEqual(paired);
+    expect(accuracyGap(half, half, false)).toEqual(unpaired);
+    const counts = { both: 1, onlyFirst: 3, onlySecond: 0, neither: 0 };
+    expect(accuracyGap(biased, deceiving, true)).toEqual(pairedDifference(counts));
   });
 
   test('the worst group is the class and set with the lowest accuracy', () => {

@@ -1,12 +1,15 @@
 // Training steps of every ISNet on the GPU: captured as uncaptured, and both as the CPU reference in f64.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { capture } from '../engine/capture.ts';
 import { CpuDevice } from '../engine/cpu-device.ts';
-import { readAll } from '../engine/create.ts';
+import { readAll, tensor } from '../engine/create.ts';
+import { backward } from '../engine/grad.ts';
 import { openDevice } from '../engine/node-device.ts';
-import { type Device, release } from '../engine/tensor.ts';
+import { scope } from '../engine/scope.ts';
+import { type Device, release, type Tensor } from '../engine/tensor.ts';
 import { uploadBatch } from '../isnet/batch.ts';
 import type { Dataset } from '../isnet/data/dataset.ts';
-import type { IsnetOptions } from '../isnet/objective.ts';
+import { type Batch, type IsnetOptions, isnetLosses, type StepNumbers } from '../isnet/objective.ts';
 import { RunningRange } from '../isnet/running-range.ts';
 import { TrainStep } from '../isnet/train-step.ts';
 import { SGD } from '../nn/optim.ts';
@@ -29,6 +32,8 @@ const dataset: Dataset = {
   width: 8,
   classNames: ['a', 'b', 'c'],
 };
+
+type Inputs = Required<Pick<Batch, keyof Batch>> & Pick<StepNumbers, keyof StepNumbers>;
 
 interface Steps {
   /** Losses before the first step, uncaptured, and those of the steps. */
@@ -99,4 +104,53 @@ describe('a captured step of an ISNet is the uncaptured one, and the CPU referen
     expect(relativeError(found.weights, expected.weights)).toBeLessThan(1e-3);
     expect(expected.losses.flat().every((loss) => loss > 1e-3)).toBe(true);
   });
+});
+
+test('a captured loss follows masks, their absence and unknown labels from batch to batch', async () => {
+  const classMasks = [0, 1, 2, 3, 4, 5].map((i) =>
+    smallMasks().map((m, k) => (i % 3 === 2 ? 0 : k % 7 === i ? 1 : m)),
+  );
+  const masks = classMasks.flatMap((mask) => mask.slice(0, 64));
+  const flags = [
+    { hasMask: [1, 1], known: [1, 1, 1, 1, 1, 1], targets: [1, 0, 1, 0, 0, 1] },
+    { hasMask: [0, 1], known: [1, 0, 1, 1, 1, 0], targets: [0, 1, 1, 1, 0, 0] },
+    { hasMask: [0, 0], known: [0, 0, 0, 0, 0, 0], targets: [0, 0, 0, 0, 0, 0] },
+  ];
+  const lossesOn = async (device: Device) => {
+    const net = smallNets.plain(device).train();
+    fillNet(net, { withBias: true });
+    const options: IsnetOptions = { variant: 'original', isMultiLabel: true, C1: 0.5, C2: 1.5 };
+    const step = capture(device, (inputs: Inputs) => {
+      const { total, classification, heatmap } = isnetLosses(net, inputs, options, inputs);
+      const [gradient] = backward(total, [net.parameters()[0]], {
+        retain: [classification, heatmap as Tensor],
+      });
+      return { total, classification, heatmap: heatmap as Tensor, gradient };
+    });
+    const found: number[][] = [];
+    for (const { hasMask, known, targets } of flags) {
+      const outputs = scope(device, () =>
+        step({
+          images: tensor(device, smallImages(), [2, 1, 8, 8]),
+          masks: tensor(device, masks, [2, 3, 8, 8]),
+          targets: tensor(device, targets, [2, 3]),
+          hasMask: tensor(device, hasMask, [2]),
+          known: tensor(device, known, [2, 3]),
+          P: tensor(device, [0.6], []),
+          key: tensor(device, [1, 2], [2]),
+        }),
+      );
+      const values = await readAll(Object.values(outputs));
+      found.push(values.flatMap((list) => [...list]));
+      for (const t of Object.values(outputs)) release(t);
+    }
+    step.dispose();
+    net.dispose();
+    return found;
+  };
+  const [found, expected] = [await lossesOn(gpu), await lossesOn(new CpuDevice())];
+  for (const i of [0, 1]) expect(relativeError(found[i], expected[i]), `batch ${i}`).toBeLessThan(1e-4);
+  // Nothing is known of the last: no loss and no gradient, and no NaN.
+  expect(found[2].every((value) => value === 0)).toBe(true);
+  expect(expected[0]).not.toEqual(expected[1]);
 });

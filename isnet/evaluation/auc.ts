@@ -50,7 +50,7 @@ function varianceOf(values: readonly number[]): number {
 
 /** Images of two kinds, sorted once by a score, for AUCs of many resamples. */
 interface SortedKinds {
-  /** Numbers of the images, lowest score first. */
+  /** Numbers of the images, lowest score first, and positives first among equal ones. */
   readonly images: Uint32Array;
   readonly isPositive: Uint8Array;
   /** 1 where the score is that of the image before. */
@@ -65,6 +65,7 @@ function sortKinds(
   positives: readonly number[],
   negatives: readonly number[],
 ): SortedKinds {
+  // Sorting is stable, so equal scores stay in this order.
   const all = [...positives, ...negatives];
   const order = orderOf(all.map((image) => scores[image]));
   const images = Uint32Array.from(order, (i) => all[i]);
@@ -83,23 +84,18 @@ function weightedArea(
   let area = 0;
   let positives = 0;
   let negatives = 0;
-  // Of the run of equal scores under way. Each pair within a run counts half, whichever of the two comes first.
-  let runPositives = 0;
-  let runNegatives = 0;
+  // Positives of the run of equal scores under way. They come first in it, and count half against its negatives.
+  let tied = 0;
   for (let i = 0; i < images.length; i++) {
-    if (isTied[i] === 0) {
-      runPositives = 0;
-      runNegatives = 0;
-    }
+    if (isTied[i] === 0) tied = 0;
     const w = weights[images[i]];
     if (isPositive[i] === 1) {
-      area += w * (negatives - runNegatives / 2);
+      area += w * negatives;
       positives += w;
-      runPositives += w;
+      tied += w;
     } else {
-      area += (w * runPositives) / 2;
+      area += (w * tied) / 2;
       negatives += w;
-      runNegatives += w;
     }
   }
   return positives === 0 || negatives === 0 ? null : area / (positives * negatives);

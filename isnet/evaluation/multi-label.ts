@@ -91,7 +91,7 @@ function claimsOf(scores: Scores): Claim[] {
   const { logits, targets, known } = scores;
   const probabilities = probabilitiesOf(scores);
   return Array.from(logits, (z, i): Claim | null => {
-    
+    if (known[i] === 0) return null;
     const p = probabilities[i];
     const isShown = targets[i] === 1;
     // log(1 + e^-|z|) without overflow, plus what the wrong sign costs.
