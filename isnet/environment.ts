@@ -5,23 +5,9 @@ import { availableParallelism, cpus, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Device } from '../engine/tensor.ts';
+import type { Environment } from './environment-facts.ts';
 
-/** Contents of environment.json. */
-export interface Environment {
-  readonly version: string;
-  /** Commit of this code; null outside a clone. */
-  readonly commit: string | null;
-  readonly adapter: string;
-  readonly node: string;
-  readonly platform: string;
-  readonly cpu: string;
-  readonly cpuCount: number;
-  readonly memoryBytes: number;
-  readonly command: readonly string[];
-  readonly date: string;
-  /** The same facts for each time that the run was resumed. */
-  readonly resumed?: readonly Environment[];
-}
+export type { Environment };
 
 /** Facts about this process, this machine and the device. */
 export function describeEnvironment(device: Device): Environment {

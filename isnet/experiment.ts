@@ -7,13 +7,14 @@ import { writePng } from '../lrp/png.ts';
 import type { Module } from '../nn/module.ts';
 import { loadState, type SavedState } from './checkpoint.ts';
 import { compareModels, describeRow, type NamedModel } from './comparison-picture.ts';
-import { type DataConfig, type MarkerDataConfig, parseRunConfig, type RunConfig } from './config.ts';
+import type { DataConfig, MarkerDataConfig, PartialRunConfig, RunConfig } from './config.ts';
 import { subset } from './data/dataset.ts';
 import { type MarkerBiasBenchmark, markerBiasBenchmark } from './data/marker-bias-benchmark.ts';
 import { loadMnist } from './data/mnist.ts';
 import { memorySource } from './data/source.ts';
 import { describeEnvironment, type Environment } from './environment.ts';
 import { compositeOf, createModel, inputOf, isnetOptions } from './from-config.ts';
+import { completeConfig } from './quickstart-config.ts';
 import { describeRange, naturalRange, type RelevanceRange } from './range.ts';
 import { type EvaluatedModel, writeReport } from './report/write.ts';
 import { evaluateFully, type Metrics, type ModelMetrics, metricsOf, modelTitles } from './report.ts';
@@ -32,9 +33,12 @@ export interface ExperimentOptions {
   readonly progress?: (event: RunEvent) => void;
 }
 
-/** The configuration that a run was started with. Throws as `readJson` and `parseRunConfig` do. */
+/**
+ * The configuration that a run was started with; settings that were not known then have their defaults. Throws as
+ * `readJson` and `completeConfig` do.
+ */
 export async function readRunConfig(folder: RunFolder): Promise<RunConfig> {
-  return parseRunConfig(await readJson(folder.config), folder.config);
+  return completeConfig([(await readJson(folder.config)) as PartialRunConfig], folder.config);
 }
 
 /**

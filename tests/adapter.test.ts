@@ -11,6 +11,7 @@ import { BUFFER_USAGE, MAP_READ } from '../engine/gpu-flags.ts';
 import { requestNodeAdapter } from '../engine/node-adapter.ts';
 import { waitPolitely } from '../engine/patience.ts';
 import { findSwiftShader, type SwiftShaderArchive, unpackSwiftShader } from '../engine/software-adapter.ts';
+import { withoutDriverRemarks } from './driver-remarks.ts';
 
 const archive = findSwiftShader();
 const hasAdapter = await requestNodeAdapter().then(
@@ -103,8 +104,7 @@ describe.skipIf(!hasAdapter)('the adapter of this machine', () => {
       device.destroy();
       console.log('done');
     `);
-    // lavapipe has limits that Dawn warns of.
-    const errors = child.errors.replace(/^Warning: .* artificially reduced .*\n/gm, '');
+    const errors = withoutDriverRemarks(child.errors);
     expect({ ...child, errors }).toEqual({ code: 0, output: 'done\n', errors: '' });
   }, 20_000);
 });

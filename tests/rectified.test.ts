@@ -38,6 +38,7 @@ const unknown: Record<string, (x: Tensor) => Tensor> = {
   'of joined parts of which one is not': (x) => concat([relu(x), x], 1),
   'behind max-pooling of anything': (x) => maxPool2d(x, { kernel: 2 }),
   'behind a negative ReLU': (x) => neg(relu(x)),
+  'behind a convolution of a ReLU': (x) => new Conv2d(initOn(x.device), 2, 3, 3).forward(relu(x)),
 };
 
 describe('no number is below 0', () => {

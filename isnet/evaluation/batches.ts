@@ -18,16 +18,21 @@ export interface BatchedOptions {
 type SourceSize = Pick<BatchSource, 'channels' | 'height' | 'width'>;
 
 const MOST_VALUES = 2 ** 22;
+// A forward pass lets its activations go; relevance holds them all, and as much again.
+const MOST_EXPLAINED_VALUES = 2 ** 19;
 const MOST_IMAGES = 250;
 
-const defaultBatchSize = ({ channels, height, width }: SourceSize): number =>
-  Math.max(1, Math.min(MOST_IMAGES, Math.floor(MOST_VALUES / (channels * height * width))));
+const imagesWithin = (values: number, { channels, height, width }: SourceSize): number =>
+  Math.max(1, Math.min(MOST_IMAGES, Math.floor(values / (channels * height * width))));
+
+/** Images that are explained at once: fewer than are classified at once, unless they are small. */
+export const explainedAtOnce = (source: SourceSize): number => imagesWithin(MOST_EXPLAINED_VALUES, source);
 
 /** Calls `use` with every batch of the source, in order and without augmentation. */
 export async function eachBatch(
   source: BatchSource,
   model: Module,
-  { batchSize = defaultBatchSize(source), onProgress }: BatchedOptions,
+  { batchSize = imagesWithin(MOST_VALUES, source), onProgress }: BatchedOptions,
   use: (batch: HostBatch) => Promise<void>,
 ): Promise<void> {
   const wasTraining = model.isTraining;

@@ -7,6 +7,7 @@ import { type LeakCause, type LeakReport, leakCauses, leakReport } from '../../l
 import type { Module } from '../../nn/module.ts';
 import { uploadHostBatch } from '../batch.ts';
 import type { BatchSource } from '../data/source.ts';
+import { explainedAtOnce } from './batches.ts';
 
 /** One step of the walk; all numbers are sums over the images. */
 export interface ConservationRow {
@@ -27,7 +28,7 @@ export interface Conservation {
   readonly rows: readonly ConservationRow[];
 }
 
-/** The leak report of the predicted logits of the first images, 32 if nothing else is said. Throws as `relevance` does. */
+/** The leak report of the predicted logits of the first images: at most 32, fewer of large ones. Throws as `relevance` does. */
 export async function conservationOf(
   device: Device,
   model: Module,
@@ -37,10 +38,11 @@ export async function conservationOf(
     count = 32,
   }: { readonly composite?: Composite; readonly count?: number } = {},
 ): Promise<Conservation> {
+  const batchSize = Math.min(count, source.count, explainedAtOnce(source));
   const wasTraining = model.isTraining;
   model.eval();
   try {
-    for await (const batch of source.epoch({ batchSize: Math.min(count, source.count), shuffle: false })) {
+    for await (const batch of source.epoch({ batchSize, shuffle: false })) {
       let report: Promise<LeakReport> | undefined;
       // The report encodes all its work before it waits, so the forward pass may go when the scope ends.
       scope(device, () => {

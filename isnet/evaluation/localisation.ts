@@ -19,7 +19,7 @@ import { relevanceAt, relevanceSteps } from '../../lrp/relevance.ts';
 import { inEvaluation, type Module } from '../../nn/module.ts';
 import { uploadHostBatch } from '../batch.ts';
 import type { BatchSource, HostBatch } from '../data/source.ts';
-import { type BatchedOptions, checkFinite, eachBatch, readings } from './batches.ts';
+import { type BatchedOptions, checkFinite, eachBatch, explainedAtOnce, readings } from './batches.ts';
 import { type Estimate, meanShare, proportion } from './estimate.ts';
 
 /** How well relevance and mask agree, as means over images. */
@@ -82,12 +82,17 @@ export async function localise(
   device: Device,
   model: Module,
   source: BatchSource,
-  { composite = isnetComposite(), mostLayers = 16, ...options }: LocalisationOptions = {},
+  {
+    composite = isnetComposite(),
+    mostLayers = 16,
+    batchSize = explainedAtOnce(source),
+    onProgress,
+  }: LocalisationOptions = {},
 ): Promise<LocalisationResult | null> {
   const layers: LayerRows[] = [];
   const images: { index: number; targets: number[] }[] = [];
   let withoutMask = 0;
-  await eachBatch(source, model, options, async (batch) => {
+  await eachBatch(source, model, { batchSize, onProgress }, async (batch) => {
     let found: Omit<LayerRows, 'rows'>[] = [];
     const values = await readings(device, () => {
       const { layers: own, numbers } = measure(device, model, source, batch, composite, mostLayers);

@@ -1,5 +1,5 @@
 // What a report is made of. Plain data: whoever writes one has measured, drawn and read files before.
-import type { Environment } from '../environment.ts';
+import type { Environment } from '../environment-facts.ts';
 import type { ModelEvaluation } from '../evaluation/model.ts';
 
 /** One line of metrics.jsonl. */

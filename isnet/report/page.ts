@@ -1,5 +1,5 @@
 // The report of a run as one HTML file: the verdict first, then what it rests on, then how it came about.
-import type { Environment } from '../environment.ts';
+import type { Environment } from '../environment-facts.ts';
 import { modelTitles } from '../report.ts';
 import { Html, type HtmlValue, html } from './html.ts';
 import type { ReportInput } from './input.ts';
