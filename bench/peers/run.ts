@@ -77,8 +77,9 @@ async function run({
   quick: isQuick = false,
 }: Options): Promise<void> {
   const names = selectedPeers(wanted);
-  const cases = peerCases.filter(({ name }) => name.includes(filter));
-  const startups = startupNames.filter((name) => name.includes(filter));
+  const isWanted = (name: string) => filter.split(',').some((part) => name.includes(part));
+  const cases = peerCases.filter(({ name }) => isWanted(name));
+  const startups = startupNames.filter(isWanted);
   if (cases.length + startups.length === 0) {
     const known = [...peerCases.map(({ name }) => name), ...startupNames].join(', ');
     throw new UsageError(`bench:peers: no case has '${filter}' in its name; use a part of ${known}`);
@@ -150,7 +151,7 @@ async function run({
 
 const command = new Command('bench:peers')
   .description('Measure this library beside others, after checking the results of all.')
-  .option('--filter <text>', 'only cases with this in their name', '')
+  .option('--filter <texts>', 'only cases with one of these in their name, separated by commas', '')
   .option('--peers <names>', `some of ${peerNames.join(',')} (default: all)`)
   .option('--adapter <name>', 'any: the best of this machine; swiftshader: the CPU, whatever there is', 'any')
   .option('--rounds <count>', 'samples of each peer', Number, 5)
