@@ -36,7 +36,7 @@ export const pathOf = ({ family, name }: Named): string => `${family}/${name}`;
 
 /** The cases with `filter` in family/name. Throws UsageError, naming all, when there is none. */
 export function selectCases(filter = '') {
-  const isSelected = (item: Named) => pathOf(item).includes(filter);
+  const isSelected = (item: Named) => filter.split(',').some((part) => pathOf(item).includes(part));
   const selected = { cases: allCases.filter(isSelected), startups: startupCases.filter(isSelected) };
   if (selected.cases.length + selected.startups.length > 0) return selected;
   const known = [...allCases, ...startupCases].map(pathOf).join(', ');

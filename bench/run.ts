@@ -66,7 +66,7 @@ function list(): void {
 
 const command = new Command('bench')
   .description('Measure kernels and steps on this machine, after checking their results.')
-  .option('--filter <text>', 'only cases with this in family/name')
+  .option('--filter <texts>', 'only cases with one of these in family/name, separated by commas')
   .option('--json [file]', 'write the results (default file: bench/results/<date>-<adapter>.json)')
   .option('--quick', 'few short samples, to see that everything runs')
   .option('--list', 'name all cases and measure none')
