@@ -2,7 +2,7 @@
 // that the code behind it need not ask again. The values a user leaves out are in quickstart-config.ts.
 import { z } from 'zod';
 import { UsageError } from '../engine/errors.ts';
-import { didYouMean } from './nearest.ts';
+import { didYouMean } from '../engine/nearest-name.ts';
 
 // Each message is what stands behind `use` in the error.
 const wholeNumber = (least: number) => {

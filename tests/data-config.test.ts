@@ -1,8 +1,8 @@
 // The part of a configuration that says which images to train on, and messages that name what was probably meant.
 import { describe, expect, test } from 'vitest';
 import { UsageError } from '../engine/errors.ts';
+import { didYouMean, nearestName } from '../engine/nearest-name.ts';
 import type { ImageDataConfig } from '../isnet/config.ts';
-import { didYouMean, nearestName } from '../isnet/nearest.ts';
 import { completeConfig, imageDefaults, quickstartConfig } from '../isnet/quickstart-config.ts';
 
 const complete = (data: object) => completeConfig([{ data } as never]);

@@ -230,11 +230,11 @@ describe('what is wrong is named', () => {
     ['ResNet50', 'resnet50'],
     ['vgg16bn', 'vgg16_bn'],
     ['densenet', 'densenet121'],
-    ['vit', 'unet'],
+    ['vit', 'vit_b_16'],
   ])('the model %s: %s is nearest', (name, nearest) => {
     expect(isModelName(name)).toBe(false);
     expect(() => createModel(name, init, { classes: 2 })).toThrow(
-      `createModel: there is no model '${name}'; use '${nearest}', which is the nearest`,
+      `createModel: there is no model '${name}' (did you mean '${nearest}'?); use one of small-cnn, `,
     );
   });
   test('sizes that are none', () => {

@@ -1,6 +1,7 @@
 // `isnet data`: look at one's own images before training on them, or draw synthetic ones to try everything with.
 import { type Command, Option } from 'commander';
 import { UsageError } from '../../engine/errors.ts';
+import { didYouMean } from '../../engine/nearest-name.ts';
 import { randomStream } from '../../engine/random-bits.ts';
 import { writePng } from '../../lrp/png.ts';
 import { choices, type ImageDataConfig, parseImageDataConfig } from '../config.ts';
@@ -10,7 +11,6 @@ import { previewMosaic } from '../data/files/preview.ts';
 import { reportText } from '../data/files/report-text.ts';
 import { writePhantomSet } from '../data/files/write-phantom.ts';
 import type { SampleList } from '../data/sample-list.ts';
-import { didYouMean } from '../nearest.ts';
 import { imageDefaults } from '../quickstart-config.ts';
 import { exists, RunFolderError } from '../run-folder.ts';
 import { decimal, once, wholeNumber } from './parse.ts';

@@ -1,5 +1,6 @@
 // Every network by its name: what it is made by, for which images, and where it was published.
 import { UsageError } from '../../engine/errors.ts';
+import { didYouMean } from '../../engine/nearest-name.ts';
 import type { Init } from '../module.ts';
 import type { Classifier, NetworkOptions } from './classifier.ts';
 import { DenseNet, densenetSizes } from './densenet.ts';
@@ -120,7 +121,7 @@ export const isModelName = (name: string): name is ModelName => Object.hasOwn(mo
 export function createModel(name: string, init: Init, options: ModelOptions): Classifier {
   if (!isModelName(name)) {
     throw new UsageError(
-      `createModel: there is no model '${name}'; use '${nearestName(name)}', which is the nearest, or another of ${Object.keys(models).join(', ')}`,
+      `createModel: there is no model '${name}'${didYouMean(name, Object.keys(models))}; use one of ${Object.keys(models).join(', ')}`,
     );
   }
   const { classes, inChannels = 3, dropout = 0, imageSize = 1 } = options;
@@ -131,25 +132,4 @@ export function createModel(name: string, init: Init, options: ModelOptions): Cl
     );
   }
   return models[name].make(init, options);
-}
-
-/** The known name that takes the fewest insertions, deletions and replacements of letters; case does not count. */
-function nearestName(name: string): string {
-  const wanted = name.toLowerCase();
-  const distances = Object.keys(models).map((known) => ({ known, distance: editDistance(wanted, known) }));
-  return distances.reduce((best, next) => (next.distance < best.distance ? next : best)).known;
-}
-
-/** Levenshtein's distance, row by row. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, row[j] + 1, next[j - 1] + 1));
-    }
-    row = next;
-  }
-  return row[b.length];
 }

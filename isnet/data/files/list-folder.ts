@@ -2,7 +2,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { DataError } from '../../../engine/errors.ts';
-import { didYouMean } from '../../nearest.ts';
+import { didYouMean } from '../../../engine/nearest-name.ts';
 import {
   isSplitName,
   type MaskFiles,

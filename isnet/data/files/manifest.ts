@@ -4,7 +4,7 @@ import { dirname, resolve } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { DataError } from '../../../engine/errors.ts';
 import { readFileBytes } from '../../../engine/files.ts';
-import { didYouMean } from '../../nearest.ts';
+import { didYouMean } from '../../../engine/nearest-name.ts';
 import {
   isSplitName,
   type MaskFiles,
