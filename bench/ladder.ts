@@ -1,43 +1,18 @@
 // Every way to multiply matrices on one adapter, measured in turns: `node --import tsx bench/ladder.ts --help`.
 import { loadavg } from 'node:os';
 import { Command } from 'commander';
-import type { GemmVariant } from '../engine/dispatch.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import { openDevice } from '../engine/node-device.ts';
-import { waitPolitely } from '../engine/patience.ts';
-import { scope } from '../engine/scope.ts';
-import type { BenchCase, Workload } from './case.ts';
+import { possibleVariants } from '../engine/ops/gemm-variants.ts';
+import { takeTurns } from '../isnet/take-turns.ts';
+import type { BenchCase } from './case.ts';
 import { convCases } from './conv.ts';
 import { matmulCases } from './matmul.ts';
 import { quantile } from './measure.ts';
 import { type Origin, originOf, resultPath, writeReport } from './report.ts';
 
-type Rung = GemmVariant;
-
-/** From the obvious kernel upwards. The panel needs subgroups of a fixed size. */
-const rungsOf = ({ profile }: GpuDevice): Rung[] =>
-  profile.subgroupSize > 0 ? ['plain', 'tiled', 'wide', 'panel'] : ['plain', 'tiled', 'wide'];
-
-// The wait for an idle queue costs up to a millisecond.
-const RUN_MS = 20;
-const MOST_CALLS = 50;
+const TURN_MS = 20;
 const SLOW_MS = 2000;
-
-interface Climber {
-  readonly device: GpuDevice;
-  readonly workload: Workload;
-  readonly times: number[];
-  callCount: number;
-}
-
-/** Milliseconds per call. */
-async function run({ device, workload, callCount }: Climber): Promise<number> {
-  const start = performance.now();
-  for (let i = 0; i < callCount; i++) scope(device, () => void workload.call());
-  device.flush();
-  await waitPolitely(device.raw.queue.onSubmittedWorkDone());
-  return (performance.now() - start) / callCount;
-}
 
 /** A kernel on a case: GFLOP/s of the median call, and how the calls spread. */
 interface Reached {
@@ -48,34 +23,25 @@ interface Reached {
   readonly rounds: number;
 }
 
-/** What each device reaches on one case; the devices take turns. A kernel that takes seconds has one turn. */
-async function climb(
-  bench: BenchCase,
-  devices: readonly GpuDevice[],
-  roundCount: number,
-): Promise<Reached[]> {
-  const climbers = devices.map(
-    (device): Climber => ({ device, workload: bench.prepare(device, false), times: [], callCount: 1 }),
-  );
-  for (const climber of climbers) {
-    // The first call compiles the kernels.
-    await run(climber);
-    climber.callCount = Math.min(MOST_CALLS, Math.ceil(RUN_MS / (await run(climber))));
-  }
-  for (let round = 0; round < roundCount; round++) {
-    for (const climber of climbers) {
-      if (round === 0 || climber.times[0] < SLOW_MS) climber.times.push(await run(climber));
-    }
-  }
-  for (const { device, workload } of climbers) {
-    workload.close();
+/** What each device reaches on one case. A kernel that takes seconds has one turn. */
+async function climb(bench: BenchCase, devices: readonly GpuDevice[], rounds: number): Promise<Reached[]> {
+  const works = devices.map((device) => ({ device, ...bench.prepare(device, false) }));
+  const isWorthwhile = (ms: number): boolean => ms < SLOW_MS;
+  const times = await takeTurns(works, { rounds, turnMs: TURN_MS, isWorthwhile });
+  for (const { device, close } of works) {
+    close();
     device.trim();
   }
-  return climbers.map(({ times }) => {
-    const ascending = times.sort((a, b) => a - b);
+  return times.map((ascending) => {
     const medianMs = quantile(ascending, 0.5);
     const [minMs, maxMs] = [ascending[0], ascending[ascending.length - 1]];
-    return { rate: (1000 * bench.workPerCall) / medianMs, medianMs, minMs, maxMs, rounds: times.length };
+    return {
+      rate: (1000 * bench.workPerCall) / medianMs,
+      medianMs,
+      minMs,
+      maxMs,
+      rounds: ascending.length,
+    };
   });
 }
 
@@ -88,7 +54,9 @@ interface Options {
 
 async function main({ filter, rounds, rungs: wanted, json }: Options): Promise<void> {
   const own = await openDevice({ log: console.warn });
-  const rungs = rungsOf(own).filter((rung) => wanted === undefined || wanted.split(',').includes(rung));
+  const rungs = possibleVariants(own.profile).filter(
+    (rung) => wanted === undefined || wanted.split(',').includes(rung),
+  );
   const devices = await Promise.all(rungs.map((rung) => openDevice({ profile: { chooseGemm: () => rung } })));
   console.log(`${own.description}, GFLOP/s, medians of ${rounds} rounds\n`);
   console.log(`${'case'.padEnd(32)}${rungs.map((rung) => rung.padStart(9)).join('')}`);

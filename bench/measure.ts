@@ -5,10 +5,10 @@ import { CpuDevice } from '../engine/cpu-device.ts';
 import { readAll } from '../engine/create.ts';
 import { DeviceError } from '../engine/errors.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
-import { waitPolitely } from '../engine/patience.ts';
 import { scope } from '../engine/scope.ts';
 import { type Device, release } from '../engine/tensor.ts';
-import type { BenchCase, Workload } from './case.ts';
+import { msPerCall } from '../isnet/take-turns.ts';
+import type { BenchCase } from './case.ts';
 import { type Ceilings, ceilingShare } from './ceiling.ts';
 import { deviceMs } from './device-time.ts';
 
@@ -69,12 +69,10 @@ export async function measure(
   const checkedError = await checkedErrorOf(device, bench);
   const workload = bench.prepare(device, false);
   try {
-    const run = (callCount: number): Promise<void> => runAndWait(device, workload, callCount);
+    const run = (callCount: number): Promise<number> => msPerCall({ device, call: workload.call }, callCount);
     // Twice: the first call compiles kernels and fills the buffer pool.
     await run(2);
-    const startMs = performance.now();
-    await run(1);
-    const onceMs = performance.now() - startMs;
+    const onceMs = await run(1);
     const wanted = Math.ceil((isQuick ? QUICK_WAIT_MS : WAIT_MS) / onceMs);
     const callsPerWait = Math.min(MOST_CALLS_PER_WAIT, wanted);
     if (callsPerWait > 1) await run(callsPerWait);
@@ -128,7 +126,7 @@ function sampleCountFor(ms: number, isQuick: boolean): number {
 
 async function medianDeviceMs(
   device: GpuDevice,
-  work: () => Promise<void>,
+  work: () => Promise<unknown>,
   isQuick: boolean,
 ): Promise<number | null> {
   const samples: number[] = [];
@@ -150,21 +148,8 @@ export function quantile(ascending: readonly number[], q: number): number {
   return below + (at % 1) * (ascending[Math.ceil(at)] - below);
 }
 
-async function runAndWait(device: GpuDevice, { call }: Workload, callCount: number): Promise<void> {
-  for (let i = 0; i < callCount; i++) {
-    let outcome: unknown;
-    // Not returned, because what a scope returns outlives it: the outputs of all calls would pile up.
-    scope(device, () => {
-      outcome = call();
-    });
-    if (outcome instanceof Promise) await outcome;
-  }
-  device.flush();
-  await waitPolitely(device.raw.queue.onSubmittedWorkDone());
-}
-
 /** Seconds per run of `work`, by Benchmark.js: it times runs until it has the samples and, of many, 0.8 seconds have passed. */
-function sample(work: () => Promise<void>, sampleCount: number): Promise<number[]> {
+function sample(work: () => Promise<unknown>, sampleCount: number): Promise<number[]> {
   return new Promise((resolve, reject) => {
     const bench = new Benchmark({
       defer: true,

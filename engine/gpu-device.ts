@@ -196,14 +196,17 @@ export class GpuDevice implements RecordingDevice {
     return { staging, sizes };
   }
 
-  /** Runs `work` with a timestamp around every kernel. Rejects with DeviceError where the adapter has none. */
-  async profileDispatches(work: () => void): Promise<DispatchTime[]> {
+  /**
+   * Runs `work`, which may be async, with a timestamp around every kernel. Rejects as `work` does, and with DeviceError
+   * where the adapter has no timestamps.
+   */
+  async profileDispatches(work: () => unknown): Promise<DispatchTime[]> {
     this.#checkUsable('profile');
     const profiler = new Profiler(this.#device);
     this.#queue.submit();
     this.#queue.profiler = profiler;
     try {
-      work();
+      await work();
     } finally {
       // Also after a failure: the open pass writes timestamps.
       this.#queue.submit();

@@ -8,12 +8,12 @@ import { openDevice } from '../engine/node-device.ts';
 import { conv2d, conv2dInputGrad, conv2dWeightGrad } from '../engine/ops/conv.ts';
 import { possibleVariants } from '../engine/ops/gemm-variants.ts';
 import { matmul } from '../engine/ops/matmul.ts';
-import { waitPolitely } from '../engine/patience.ts';
-import { keep, scope, withoutRecording } from '../engine/scope.ts';
+import { keep, withoutRecording } from '../engine/scope.ts';
 import type { Shape } from '../engine/shape.ts';
 import { release, type Tensor } from '../engine/tensor.ts';
+import { takeTurns } from './take-turns.ts';
 
-/** One class of products and the time of each kernel, in milliseconds per call; undefined where it was given up. */
+/** One class of products and the time of each kernel that can run, in milliseconds per call. */
 export interface TunedClass {
   readonly name: string;
   readonly example: string;
@@ -89,8 +89,7 @@ const cases: readonly TuningCase[] = [
 ];
 
 const ROUND_COUNT = 5;
-const ROUND_MS = 15;
-const MOST_CALLS = 100;
+const TURN_MS = 15;
 /** A kernel that takes this many times as long as the best is not timed further. */
 const HOPELESS = 4;
 
@@ -134,40 +133,23 @@ export async function tuneGemm(
   }
 }
 
-async function tuneCase({ name, shapes, run }: TuningCase, candidates: readonly Candidate[]) {
-  const runs = candidates.map(({ variant, device, products }) => {
+async function tuneCase(
+  { name, shapes, run }: TuningCase,
+  candidates: readonly Candidate[],
+): Promise<TunedClass> {
+  const works = candidates.map(({ device, products }) => {
     products.length = 0;
     const inputs = shapes.map((shape) => keep(full(device, shape, 0.5)));
-    const call = () => withoutRecording(device, () => scope(device, () => void run(inputs)));
-    return { variant, device, inputs, products, call, callCount: 1, times: [] as number[] };
+    return { device, inputs, call: () => withoutRecording(device, () => run(inputs)) };
   });
-  const timed = async ({ device, call, callCount }: (typeof runs)[number]): Promise<number> => {
-    const startMs = performance.now();
-    for (let i = 0; i < callCount; i++) call();
-    device.flush();
-    await waitPolitely(device.raw.queue.onSubmittedWorkDone());
-    return (performance.now() - startMs) / callCount;
-  };
-  const first = new Map<GemmVariant, number>();
-  for (const each of runs) {
-    // Compiles.
-    await timed(each);
-    const ms = await timed(each);
-    first.set(each.variant, ms);
-    each.callCount = Math.min(MOST_CALLS, Math.ceil(ROUND_MS / ms));
-  }
-  const best = Math.min(...first.values());
-  const hopeful = runs.filter(({ variant }) => (first.get(variant) ?? 0) <= HOPELESS * best);
-  for (let round = 0; round < ROUND_COUNT; round++) {
-    for (const each of hopeful) each.times.push(await timed(each));
-  }
-  const ms: Partial<Record<GemmVariant, number>> = {};
-  for (const { variant, times } of hopeful) ms[variant] = times.sort((a, b) => a - b)[ROUND_COUNT >> 1];
-  const fastest = hopeful.reduce((a, b) => ((ms[b.variant] ?? 0) < (ms[a.variant] ?? 0) ? b : a)).variant;
-  const product = runs[0].products[0];
-  for (const { inputs, device } of runs) {
+  const isWorthwhile = (ms: number, leastMs: number): boolean => ms <= HOPELESS * leastMs;
+  const times = await takeTurns(works, { rounds: ROUND_COUNT, turnMs: TURN_MS, isWorthwhile });
+  for (const { inputs, device } of works) {
     for (const t of inputs) release(t);
     device.trim();
   }
-  return { name: productClass(product), example: name, ms, fastest };
+  const medians = times.map((each) => each[each.length >> 1]);
+  const ms = Object.fromEntries(candidates.map(({ variant }, i) => [variant, medians[i]]));
+  const fastest = candidates[medians.indexOf(Math.min(...medians))].variant;
+  return { name: productClass(candidates[0].products[0]), example: name, ms, fastest };
 }

@@ -1,0 +1,58 @@
+// Wall-clock time of work on devices. What is to be compared takes turns: what else the machine does then slows all alike.
+import type { GpuDevice } from '../engine/gpu-device.ts';
+import { waitPolitely } from '../engine/patience.ts';
+import { scope } from '../engine/scope.ts';
+
+/** Something that a device is timed at. */
+export interface TimedWork {
+  readonly device: GpuDevice;
+  /** Encodes the work once; its tensors are freed. A promise is awaited. */
+  readonly call: () => unknown;
+}
+
+export interface TurnOptions {
+  readonly rounds: number;
+  /** Calls are repeated for about so long before each wait for the queue, which costs up to a millisecond itself. */
+  readonly turnMs: number;
+  /** Whether work that takes `ms` per call, the fastest taking `leastMs`, gets more than its first turn. */
+  readonly isWorthwhile: (ms: number, leastMs: number) => boolean;
+}
+
+const MOST_CALLS = 100;
+
+/** Milliseconds per call, from the first command to an idle queue. */
+export async function msPerCall({ device, call }: TimedWork, callCount: number): Promise<number> {
+  const startMs = performance.now();
+  for (let i = 0; i < callCount; i++) {
+    let outcome: unknown;
+    // Not returned, because what a scope returns outlives it: the outputs of all calls would pile up.
+    scope(device, () => {
+      outcome = call();
+    });
+    if (outcome instanceof Promise) await outcome;
+  }
+  device.flush();
+  await waitPolitely(device.raw.queue.onSubmittedWorkDone());
+  return (performance.now() - startMs) / callCount;
+}
+
+/** Milliseconds per call of each, ascending, one for each of its turns. Kernels are compiled before the first. */
+export async function takeTurns(
+  works: readonly TimedWork[],
+  { rounds, turnMs, isWorthwhile }: TurnOptions,
+): Promise<number[][]> {
+  const once: number[] = [];
+  for (const work of works) {
+    await msPerCall(work, 1);
+    once.push(await msPerCall(work, 1));
+  }
+  const leastMs = Math.min(...once);
+  const times = once.map((ms) => (isWorthwhile(ms, leastMs) ? [] : [ms]));
+  const callCounts = once.map((ms) => Math.min(MOST_CALLS, Math.ceil(turnMs / ms)));
+  for (let round = 0; round < rounds; round++) {
+    for (const [i, work] of works.entries()) {
+      if (isWorthwhile(once[i], leastMs)) times[i].push(await msPerCall(work, callCounts[i]));
+    }
+  }
+  return times.map((each) => each.sort((a, b) => a - b));
+}
