@@ -4,11 +4,11 @@ import { Command } from 'commander';
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import { openDevice } from '../engine/node-device.ts';
 import { possibleVariants } from '../engine/ops/gemm-variants.ts';
+import { quantile } from '../isnet/evaluation/bootstrap.ts';
 import { takeTurns } from '../isnet/take-turns.ts';
 import type { BenchCase } from './case.ts';
 import { convCases } from './conv.ts';
 import { matmulCases } from './matmul.ts';
-import { quantile } from './measure.ts';
 import { type Origin, originOf, resultPath, writeReport } from './report.ts';
 
 const TURN_MS = 20;

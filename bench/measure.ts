@@ -7,6 +7,7 @@ import { DeviceError } from '../engine/errors.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import { scope } from '../engine/scope.ts';
 import { type Device, release } from '../engine/tensor.ts';
+import { quantile } from '../isnet/evaluation/bootstrap.ts';
 import { msPerCall } from '../isnet/take-turns.ts';
 import type { BenchCase } from './case.ts';
 import { type Ceilings, ceilingShare } from './ceiling.ts';
@@ -139,13 +140,6 @@ async function medianDeviceMs(
     samples.sort((a, b) => a - b),
     0.5,
   );
-}
-
-/** Value below which the share `q` of ascending numbers lies, interpolated between neighbours. */
-export function quantile(ascending: readonly number[], q: number): number {
-  const at = q * (ascending.length - 1);
-  const below = ascending[Math.floor(at)];
-  return below + (at % 1) * (ascending[Math.ceil(at)] - below);
 }
 
 /** Seconds per run of `work`, by Benchmark.js: it times runs until it has the samples and, of many, 0.8 seconds have passed. */

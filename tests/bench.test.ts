@@ -5,7 +5,7 @@ import { opCase } from '../bench/case.ts';
 import { ceilingShare } from '../bench/ceiling.ts';
 import { deviceMs } from '../bench/device-time.ts';
 import { dispatchCases } from '../bench/dispatch.ts';
-import { measure, quantile, summaryOf } from '../bench/measure.ts';
+import { measure, summaryOf } from '../bench/measure.ts';
 import { tableRow } from '../bench/report.ts';
 import { startupCases } from '../bench/startup.ts';
 import { stepCases } from '../bench/step.ts';
@@ -23,13 +23,6 @@ const device = await openDevice().catch((error) => {
   return undefined;
 });
 afterAll(() => device?.close());
-
-test('quantiles lie between neighbours', () => {
-  expect(quantile([1, 2, 3, 4], 0.5)).toBe(2.5);
-  expect(quantile([1, 2, 3], 0.5)).toBe(2);
-  expect(quantile([0, 10], 0.9)).toBe(9);
-  expect(quantile([7], 0.9)).toBe(7);
-});
 
 test('a summary is of the median call, and its share that of the ceiling in its unit', () => {
   const bench = { family: 'f', name: 'n', size: '', unit: 'GB/s', workPerCall: 2 };

@@ -1,10 +1,8 @@
 // Intervals, areas under curves and the bootstrap: numbers of R and the papers, and what is said where there is little to say.
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { auc, handTill, midranks, oneVersusRest } from '../isnet/evaluation/auc.ts';
 import { bootstrap, quantile } from '../isnet/evaluation/bootstrap.ts';
 import {
-  type Estimate,
   mean,
   meanShare,
   pairedDifference,
@@ -13,10 +11,8 @@ import {
   unpairedDifference,
 } from '../isnet/evaluation/estimate.ts';
 import { expectClose } from './close.ts';
+import { evaluationGolden as golden, round, tripleOf } from './golden-evaluation.ts';
 
-const golden = JSON.parse(readFileSync(new URL('golden/evaluation.json', import.meta.url), 'utf8'));
-const round = (x: number, digits: number): number => Math.round(x * 10 ** digits) / 10 ** digits;
-const tripleOf = ({ value, low, high }: Estimate): number[] => [value, low, high].map((x) => x ?? Number.NaN);
 const few = { resamples: 50 };
 
 describe('intervals of proportions', () => {
@@ -157,6 +153,10 @@ describe('the bootstrap', () => {
   test('has the quantiles of numpy', () => {
     expect(quantile([1, 2, 3, 4], 0.025)).toBeCloseTo(1.075, 12);
     expect(quantile([1, 2, 3, 4], 1)).toBe(4);
+    expect(quantile([1, 2, 3, 4], 0.5)).toBe(2.5);
+    expect(quantile([1, 2, 3], 0.5)).toBe(2);
+    expect(quantile([0, 10], 0.9)).toBe(9);
+    expect(quantile([7], 0.9)).toBe(7);
     expect(quantile([5], 0.5)).toBe(5);
   });
 });

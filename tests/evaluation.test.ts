@@ -1,10 +1,8 @@
 // What logits say about a model: numbers of scikit-learn and pROC, and what is said where there is little to say.
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { binOf } from '../isnet/evaluation/calibration.ts';
 import { classify } from '../isnet/evaluation/classify.ts';
 import {
-  type Estimate,
   pairedDifference,
   proportion,
   undefinedEstimate,
@@ -13,10 +11,8 @@ import {
 import { accuracyGap, worstGroupOf } from '../isnet/evaluation/model.ts';
 import { logOddsOf, probabilitiesOf, type Scores } from '../isnet/evaluation/scores.ts';
 import { expectClose } from './close.ts';
+import { evaluationGolden as golden, round, tripleOf } from './golden-evaluation.ts';
 
-const golden = JSON.parse(readFileSync(new URL('golden/evaluation.json', import.meta.url), 'utf8'));
-const round = (x: number, digits: number): number => Math.round(x * 10 ** digits) / 10 ** digits;
-const tripleOf = ({ value, low, high }: Estimate): number[] => [value, low, high].map((x) => x ?? Number.NaN);
 const few = { resamples: 50 };
 
 /** Scores of images with one label each. */

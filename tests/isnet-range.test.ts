@@ -4,7 +4,6 @@ import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
 import { read, tensor } from '../engine/create.ts';
 import { ShapeError, UsageError } from '../engine/errors.ts';
 import type { Tensor } from '../engine/tensor.ts';
-import type { Dataset } from '../isnet/data/dataset.ts';
 import { inputsOfModules, masksAt, overDepths, stageNames } from '../isnet/deep-supervision.ts';
 import { isnetMaps, relevanceMaps } from '../isnet/maps.ts';
 import { describeRange, naturalRange, rangeOf } from '../isnet/range.ts';
@@ -17,7 +16,7 @@ import { SmallCnn } from '../nn/models/small-cnn.ts';
 import { Vgg, vggFeatures, vggSizes } from '../nn/models/vgg.ts';
 import { expectClose } from './close.ts';
 import { randomValues } from './gradcheck.ts';
-import { fillNet, initOn, smallImages, smallMasks, smallNets } from './small-nets.ts';
+import { fillNet, initOn, smallDataset, smallImages, smallNets } from './small-nets.ts';
 
 const device = new CpuDevice();
 
@@ -79,16 +78,7 @@ describe('a running range', () => {
 });
 
 describe('the natural range', () => {
-  const dataset: Dataset = {
-    images: Float32Array.from(smallImages()),
-    masks: Float32Array.from(smallMasks()),
-    labels: Uint8Array.of(0, 2),
-    count: 2,
-    channels: 1,
-    height: 8,
-    width: 8,
-    classNames: ['a', 'b', 'c'],
-  };
+  const dataset = smallDataset();
   const net = smallNets.plain(device).train();
   fillNet(net, { withBias: true });
 

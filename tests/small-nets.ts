@@ -6,6 +6,7 @@ import { relu } from '../engine/ops/pointwise.ts';
 import { randomStream } from '../engine/random-bits.ts';
 import { sizeOf } from '../engine/shape.ts';
 import type { Device, Tensor } from '../engine/tensor.ts';
+import type { Dataset } from '../isnet/data/dataset.ts';
 import { BatchNorm2d } from '../nn/batch-norm.ts';
 import { AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU } from '../nn/layers.ts';
 import { type Init, Module, Sequential } from '../nn/module.ts';
@@ -135,4 +136,18 @@ export function smallMasks(): number[] {
     const [y, x] = [Math.floor((i % 64) / 8), i % 8];
     return y >= 2 && y < 6 && x >= 2 && x < 6 ? 1 : 0;
   });
+}
+
+/** Those two images with their masks, of the first and the last of three classes. */
+export function smallDataset(): Dataset {
+  return {
+    images: Float32Array.from(smallImages()),
+    masks: Float32Array.from(smallMasks()),
+    labels: Uint8Array.of(0, 2),
+    count: 2,
+    channels: 1,
+    height: 8,
+    width: 8,
+    classNames: ['a', 'b', 'c'],
+  };
 }

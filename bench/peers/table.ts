@@ -1,5 +1,5 @@
 // From times per round to a table: ratios are taken within rounds, because only neighbours in time can be compared.
-import { quantile } from '../measure.ts';
+import { quantile } from '../../isnet/evaluation/bootstrap.ts';
 import type { PeerName } from './peers.ts';
 import type { CaseResults, PeerResult } from './rounds.ts';
 
