@@ -1,5 +1,5 @@
 // Reuses GPU buffers. Queue order is encoding order, so a buffer is free again as soon as its last use is encoded.
-import { DeviceError } from './errors.ts';
+import { type DeviceError, OutOfMemoryError } from './errors.ts';
 import { BUFFER_USAGE } from './gpu-flags.ts';
 import type { MemoryReport, Storage } from './tensor.ts';
 
@@ -52,7 +52,7 @@ export class BufferPool {
     const { maxStorageBufferBindingSize, maxBufferSize } = this.#device.limits;
     const limit = Math.min(maxStorageBufferBindingSize, maxBufferSize);
     if (bytes > limit) {
-      throw new DeviceError(
+      throw new OutOfMemoryError(
         `${where()}: a tensor of ${elementCount} elements needs ${bytes} bytes and this adapter binds at most ${limit}; use a smaller batch`,
       );
     }
@@ -84,7 +84,7 @@ export class BufferPool {
         this.#answers.delete(answer);
         if (!error) return;
         const message = `${where()}: no memory for ${size} bytes beside the ${held} in use; use a smaller batch, or close other programs`;
-        this.#onFailure(new DeviceError(message));
+        this.#onFailure(new OutOfMemoryError(message));
       },
       // The device is lost, and says so itself.
       () => void this.#answers.delete(answer),

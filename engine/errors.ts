@@ -15,6 +15,11 @@ export class DeviceError extends IsnetError {
   override name = 'DeviceError';
 }
 
+/** What a DeviceError is when a tensor is too large for the adapter, or the device has no memory left. */
+export class OutOfMemoryError extends DeviceError {
+  override name = 'OutOfMemoryError';
+}
+
 /** The library was called in a way that can never work: a missing rule, a released tensor, an unknown option. */
 export class UsageError extends IsnetError {
   override name = 'UsageError';

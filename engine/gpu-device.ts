@@ -3,7 +3,7 @@ import type { ShaderTexts } from '../shaders/catalogue.ts';
 import { type BufferBlock, BufferPool } from './buffer-pool.ts';
 import { CommandQueue } from './command-queue.ts';
 import type { AdapterProfile, Operand } from './dispatch.ts';
-import { DeviceError } from './errors.ts';
+import { DeviceError, OutOfMemoryError } from './errors.ts';
 import { BUFFER_USAGE, MAP_READ } from './gpu-flags.ts';
 import { GpuRecording } from './gpu-recording.ts';
 import { waitPolitely } from './patience.ts';
@@ -283,7 +283,7 @@ function failureOf(error: GPUError): DeviceError {
   const message = error.message.trim();
   // By the name of its class, because Node has no global of it.
   if (error.constructor.name === 'GPUOutOfMemoryError') {
-    return new DeviceError(
+    return new OutOfMemoryError(
       `webgpu: the device has no memory left (${message.split('\n')[0]}); use a smaller batch or model`,
     );
   }

@@ -6,7 +6,7 @@ import { writeFileAtomically } from './files.ts';
 import type { GemmTuning } from './gemm-tuning.ts';
 
 /** Folder for what can be made again, by the custom of each system. */
-function cacheFolder(): string {
+export function cacheFolder(): string {
   const { env, platform } = process;
   if (platform === 'win32') return env.LOCALAPPDATA || join(homedir(), 'AppData/Local');
   if (platform === 'darwin') return join(homedir(), 'Library/Caches');

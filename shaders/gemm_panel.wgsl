@@ -1,13 +1,13 @@
 // The product for software adapters: a workgroup is one subgroup, without barriers.
 //   out[z](m, n) = sum_k A(z, m, k) B(z, k, n);   B: see the operands file before this text
-// A lane owns four neighbouring columns and keeps a block of B, BLOCK_TERMS long, in private
+// A lane owns four neighbouring columns and keeps a block of B, params.block_terms long, in private
 // memory: the panel. Then, row by row, each lane loads four values of A at a time and hands them
 // to all other lanes. So a load of A is shared by all columns of the block, a load of B by all
 // rows. Longer sums grow in `out`, block by block; with several splits of k each workgroup sums
 // one of them, for gemm_finish. A and `out` are read and written by vec4, and the plan packs what
 // does not lie so; or element by element, in small products that are not worth packing.
-// Consts: LANES (threads per subgroup and workgroup), BLOCK_TERMS (a multiple of 4). The loops that
-// fill the panel count to params.block_terms, the same number: Mesa unrolls a loop that it knows to
+// Consts: LANES (threads per subgroup and workgroup), MOST_TERMS (the longest block, a multiple of
+// 4). The loops that fill the panel do not count to a const: Mesa unrolls a loop that it knows to
 // have at most 32 rounds, and then compiles its loads for seconds. That goes for arrays of 32, too.
 // Functions: a_row, a_term, out_row, out_column (summands of flat indices), columns_at and
 // load_columns (four columns of B), and multiply_block(i_row, sum), which adds A(row, k) B(k, n)
@@ -20,10 +20,10 @@
 
 const BLOCK_COLUMNS = 4u * LANES;
 /** Loads of A per lane and row: LANES neighbours take the values of 4 LANES terms. */
-const A_LOADS = (BLOCK_TERMS + BLOCK_COLUMNS - 1u) / BLOCK_COLUMNS;
+const A_LOADS = (MOST_TERMS + BLOCK_COLUMNS - 1u) / BLOCK_COLUMNS;
 
 /** B(k, n) of the block's terms k and this lane's columns n. */
-var<private> b_panel: array<vec4<Real>, max(BLOCK_TERMS, 33u)>;
+var<private> b_panel: array<vec4<Real>, max(MOST_TERMS, 33u)>;
 /** A's summands for the terms that this lane loads. */
 var<private> a_terms: array<Places, A_LOADS>;
 var<private> is_term: array<Inside, A_LOADS>;
@@ -59,7 +59,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let i_columns = places_of_columns(inside_n);
 
   var step = step_at(first_term);
-  for (var block_term = first_term; block_term < end_term; block_term += BLOCK_TERMS) {
+  for (var block_term = first_term; block_term < end_term; block_term += params.block_terms) {
     let block_terms = min(params.block_terms, end_term - block_term);
     for (var k = 0u; k < block_terms; k++) {
       b_panel[k] = load_columns(columns, step);

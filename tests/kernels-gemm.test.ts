@@ -185,7 +185,6 @@ test('the three directions of a convolution share their programs with other shap
       }
     }
   }
-  // gemm_panel with blocks of 32 and of 64 on pixels, of 64 on weights, of 32 on pixels without windows; packing,
-  // finishing, and gathering taps.
-  expect(programs.size).toBe(7);
+  // gemm_panel on pixels, on weights, and on pixels without windows; packing, finishing, and gathering taps.
+  expect(programs.size).toBe(6);
 });

@@ -1,30 +1,37 @@
 // The parts of gemm_panel that are not always the same: its inner product, written out line by line, and its loads.
 
 const MAX_BLOCK_TERMS = 64;
+/** Where a program of 8 lanes or more can stop: one program per length would compile for seconds on lavapipe. */
+const STOPS = [32, MAX_BLOCK_TERMS] as const;
 
 /**
- * Length of the blocks into which `terms` are cut: at most 64, wasting little at the last one. Each length is a program
- * of its own: lavapipe (8 lanes), slow to compile where they are long, has 8, 16, 32 and 64 terms, SwiftShader (4 lanes)
- * 16 lengths.
+ * Length of the blocks into which `terms` are cut: at most 64, wasting little at the last one. SwiftShader (4 lanes)
+ * compiles quickly: there each multiple of 4 is a program of its own.
  */
 export function panelTerms(terms: number, lanes: number): number {
-  const granule = lanes === 4 ? 4 : terms <= 16 ? 8 : Math.min(MAX_BLOCK_TERMS, 4 * lanes);
-  const blocks = Math.ceil(terms / MAX_BLOCK_TERMS);
-  return Math.ceil(terms / blocks / granule) * granule;
+  const length = Math.ceil(terms / Math.ceil(terms / MAX_BLOCK_TERMS));
+  return lanes === 4 ? Math.ceil(length / 4) * 4 : length <= STOPS[0] ? STOPS[0] : STOPS[1];
 }
 
-/** Consts LANES and BLOCK_TERMS and the function `multiply_block`, for shaders/gemm_panel.wgsl. */
+/** Consts LANES and MOST_TERMS and the function `multiply_block`, for shaders/gemm_panel.wgsl. */
 export function multiplyBlock(lanes: number, blockTerms: number): string {
+  const stops = lanes === 4 ? [blockTerms] : STOPS;
   const lines: string[] = [];
-  const loads = Math.ceil(blockTerms / (4 * lanes));
-  for (let i = 0; i < loads; i++) lines.push(`let a_${i} = load_a(i_row, ${i}u);`);
-  for (let k = 0; k < blockTerms; k++) {
-    const load = Math.floor(k / (4 * lanes));
-    const lane = Math.floor((k % (4 * lanes)) / 4);
-    lines.push(`sum += subgroupBroadcast(a_${load}.${'xyzw'[k % 4]}, ${lane}u) * b_panel[${k}];`);
+  let k = 0;
+  for (const stop of stops) {
+    // Not as a loop of one turn: half as fast on lavapipe.
+    if (k > 0) lines.push(`if (params.block_terms > ${k}u) {`);
+    for (; k < stop; k++) {
+      const load = Math.floor(k / (4 * lanes));
+      const place = k % (4 * lanes);
+      if (place === 0) lines.push(`let a_${load} = load_a(i_row, ${load}u);`);
+      const value = `subgroupBroadcast(a_${load}.${'xyzw'[k % 4]}, ${Math.floor(place / 4)}u)`;
+      lines.push(`sum += ${value} * b_panel[${k}];`);
+    }
   }
+  lines.push('}'.repeat(stops.length - 1));
   return `const LANES = ${lanes}u;
-const BLOCK_TERMS = ${blockTerms}u;
+const MOST_TERMS = ${k}u;
 fn multiply_block(i_row: u32, start: vec4<Real>) -> vec4<Real> {
   var sum = start;
   ${lines.join('\n  ')}

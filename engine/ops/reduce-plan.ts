@@ -65,23 +65,27 @@ function inFours(axes: readonly Axis[]): Axis[] | null {
   return [...quarter, { ...last, size: last.size / 4 }];
 }
 
-/** Sizes and strides by the kernel's names; of missing axes anything. */
+/** Sizes and strides by the kernel's names; missing axes have the size 1. */
 function axisFields(kept: readonly Axis[], summed: readonly Axis[]): Record<string, number> {
   const fields: Record<string, number> = {};
   for (const [size, stride, axes] of [
-    ['k', 'kept', kept],
-    ['q', 'summed', summed],
+    ['k', 'kept', [kept[0], ...aligned(kept.slice(1), AXIS_LIMIT - 1)]],
+    ['q', 'summed', aligned(summed, AXIS_LIMIT)],
   ] as const) {
-    for (let axis = 0; axis < AXIS_LIMIT; axis++) {
-      // The outermost is number 0, the others are counted from the innermost, number 2.
-      const own = axis === 0 ? axes[0] : axes.slice(1).at(axis - AXIS_LIMIT);
+    axes.forEach((own, axis) => {
       if (axis > 0) fields[`${size}${axis}`] = own?.size ?? 1;
       fields[`a_${stride}${axis}`] = own?.strides[0] ?? 0;
       fields[`b_${stride}${axis}`] = own?.strides[1] ?? 0;
-    }
+    });
   }
   return fields;
 }
+
+/** As many axes as wanted, the innermost last. */
+const aligned = (axes: readonly Axis[], count: number): (Axis | undefined)[] => [
+  ...new Array<undefined>(count - axes.length).fill(undefined),
+  ...axes,
+];
 
 /** How the terms of a sum are cut into parts; see reduce.wgsl. */
 interface Cut {
@@ -134,16 +138,13 @@ function passes(
   const isFolded = fours !== null && isInner;
   const numbersPerSum = fours && !isFolded ? 4 : 1;
   const span = spanOf(sums * parts, adapter);
-  const prelude = `${span.prelude}const KEPT = ${Math.max(1, kept.length)};
-const SUMMED = ${Math.max(1, summed.length)};
-const IS_RUN = ${lanes === 1};
-const PART_IS_INNER = ${isInner};
-alias Item = ${numbers(fours ? 4 : 1)};
+  const prelude = `${span.prelude}alias Item = ${numbers(fours ? 4 : 1)};
 alias Out = ${numbers(numbersPerSum)};
 fn finish(total: Item) -> Out { return ${isFolded ? 'dot(total, Item(1))' : 'total'}; }
 `;
   const size = sizeOf(summed.map((axis) => axis.size));
-  const fields = { sums, parts, part_size: partSize, lanes, size, ...axisFields(kept, summed) };
+  const cutFields = { sums, parts, part_size: partSize, lanes, size, is_part_inner: Number(isInner) };
+  const fields = { ...cutFields, ...axisFields(kept, summed) };
   const first: Dispatch = {
     shader: 'reduce',
     operandsShader: from.length === 2 ? 'product_terms' : 'sum_terms',
