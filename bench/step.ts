@@ -7,7 +7,13 @@ import { concat } from '../engine/ops/layout.ts';
 import { keep, withoutRecording } from '../engine/scope.ts';
 import { type Device, release, type Tensor } from '../engine/tensor.ts';
 import { uploadBatch } from '../isnet/batch.ts';
-import { classifierLosses, type IsnetOptions, isnetLosses } from '../isnet/objective.ts';
+import {
+  classifierLosses,
+  classifierObjective,
+  type IsnetOptions,
+  isnetLosses,
+  isnetObjective,
+} from '../isnet/objective.ts';
 import type { Variant } from '../isnet/seeds.ts';
 import { TrainStep } from '../isnet/train-step.ts';
 import { Adam, globalNorm, SGD } from '../nn/optim.ts';
@@ -30,7 +36,7 @@ function prepareTraining(device: Device, isCheck: boolean, variant: Variant | nu
   const optimizer = new Adam(model.namedParameters());
   const options = variant ? { ...isnet, variant } : undefined;
   const steps = new TrainStep(device, model, optimizer, {
-    isnet: options,
+    losses: options ? isnetObjective(options) : classifierObjective(),
     clipNorm: options && 1,
     seed: 0,
   });

@@ -5,6 +5,7 @@ import { CheckpointError } from '../engine/errors.ts';
 import { formatShape, isSameShape } from '../engine/shape.ts';
 import type { Device, Tensor } from '../engine/tensor.ts';
 import { DEFAULT_EPSILON } from '../lrp/rules.ts';
+import { type Classifier, headNames } from '../nn/models/classifier.ts';
 import type { Module } from '../nn/module.ts';
 import type { Optimizer } from '../nn/optim.ts';
 import type { SafetensorsTensor } from '../nn/safetensors.ts';
@@ -13,7 +14,7 @@ import { readWeightsFile, writeWeightsFile } from '../nn/weights-file.ts';
 import { type DataConfig, type ModelConfig, parseDataConfig, parseModelConfig } from './config.ts';
 import { createModel, type ModelInput } from './from-config.ts';
 import type { RelevanceRange } from './range.ts';
-import type { TrainingPosition } from './train.ts';
+import type { TrainingPosition } from './training-position.ts';
 
 /** What a weights file says about its model. */
 export interface ModelCard {
@@ -38,6 +39,7 @@ const cardSchema = z.object({
     height: z.int().positive(),
     width: z.int().positive(),
     classNames: z.array(z.string()).min(1),
+    isMultiLabel: z.boolean().optional(),
   }),
   inputRange: z.tuple([z.number(), z.number()]),
   seed: z.int().nonnegative(),
@@ -57,7 +59,7 @@ export async function loadModel(device: Device, path: string): Promise<{ model: 
   const where = `load '${path}'`;
   const { tensors, metadata } = await readWeightsFile(path);
   const card = parseCard(where, metadata);
-  const model = createModel(device, card.model, card.input, card.seed);
+  const model = createModel(device, card.model, card.input, card.seed, { isBlank: true });
   loadStateDict(model, tensors, { where });
   return { model: model.eval(), card };
 }
@@ -66,6 +68,15 @@ export async function loadModel(device: Device, path: string): Promise<{ model: 
 export async function loadWeights(path: string, model: Module): Promise<void> {
   const { tensors } = await readWeightsFile(path);
   loadStateDict(model, tensors, { where: `load '${path}'` });
+}
+
+/**
+ * Begins a model with the weights of a file for other classes: all but its last layer. Throws CheckpointError if they are of
+ * another network.
+ */
+export async function loadPretrained(path: string, model: Classifier): Promise<void> {
+  const { tensors } = await readWeightsFile(path);
+  loadStateDict(model, tensors, { skip: headNames(model), where: `load '${path}'` });
 }
 
 function parseCard(where: string, metadata: Readonly<Record<string, string>>): ModelCard {
@@ -115,6 +126,13 @@ export interface TrainingState {
 
 const count = z.int().nonnegative();
 const bound = z.union([z.number(), z.array(z.number())]);
+const lossSums = z.object({ sums: z.array(z.number()), weights: z.array(z.number()) });
+// Of version 0.1.0: all terms had the weight of their images.
+const oldLossSums = z
+  .object({ sums: z.array(z.number()), images: count })
+  .transform(({ sums, images }) => ({ sums, weights: sums.map(() => images) }));
+const watcher = { best: z.number().nullable(), badEpochs: count };
+const plateauState = z.object({ ...watcher, learningRate: z.number().positive() });
 const stateSchema = z.object({
   role: z.enum(['classifier', 'range-copy', 'isnet']),
   position: z.object({
@@ -122,7 +140,9 @@ const stateSchema = z.object({
     batch: count,
     step: count,
     bestLoss: z.number().nullable(),
-    losses: z.object({ sums: z.array(z.number()), images: count }).nullable(),
+    losses: z.union([lossSums, oldLossSums]).nullable(),
+    plateau: plateauState.nullable().default(null),
+    earlyStopping: z.object(watcher).nullable().default(null),
   }),
   range: z.object({ C1: bound, C2: bound }).nullable(),
   runningRange: z.array(z.number()).optional(),

@@ -8,8 +8,11 @@ import { explain, type Target } from '../lrp/explain.ts';
 import { renderHeatmap } from '../lrp/heatmap.ts';
 import { grayImage, maskContour, type Picture, rgbImage, upscale } from '../lrp/picture.ts';
 import type { Module } from '../nn/module.ts';
-import { uploadBatch } from './batch.ts';
-import { checkDataset, type Dataset } from './data/dataset.ts';
+import { uploadHostBatch } from './batch.ts';
+import { checkDataset } from './data/dataset.ts';
+import { type BatchSource, type HostBatch, sourceOf, type TrainingData } from './data/source.ts';
+import { shownClasses } from './data/splits.ts';
+import { explainedAtOnce } from './evaluation/batches.ts';
 
 /** A model to explain, and what to call it. */
 export interface NamedModel {
@@ -18,12 +21,12 @@ export interface NamedModel {
 }
 
 export interface ComparisonOptions {
-  /** Numbers of the images in the data set. */
+  /** Numbers of the images. */
   readonly indices: readonly number[];
   /** Default 'predicted'. */
   readonly target?: Target;
   readonly composite?: Composite;
-  /** Picture pixels per image pixel and side; 4 if left out. */
+  /** Picture pixels per image pixel and side; as many as make small images visible if left out. */
   readonly factor?: number;
   /** Whether the mask's outline is drawn on the image; true if left out. */
   readonly hasContour?: boolean;
@@ -44,70 +47,95 @@ export interface Cell {
 /** One image: the pictures of its row, the image first, and what its heatmaps say. */
 export interface ComparisonRow {
   readonly index: number;
+  /** The class that is shown; of several their names. */
   readonly label: string;
+  readonly hasMask: boolean;
   readonly pictures: readonly Picture[];
   readonly cells: readonly Cell[];
 }
 
+/** What a model says about one image: logits [K] and relevance [C, H, W]. */
 interface Explained {
   readonly logits: ArrayLike<number>;
   readonly relevance: Float32Array | Float64Array;
 }
 
+// Of the longer side, in picture pixels.
+const VISIBLE_SIDE = 112;
+
 /**
  * Explains the images with each model. Every heatmap has its own scale, symmetric around zero. Throws DataError for a data
- * set that is not sound (masks are only drawn), TrainingError for a model whose logits are NaN or infinite.
+ * set that is not sound (masks are only drawn), UsageError for a number that is no image, TrainingError for a model whose
+ * logits are NaN or infinite.
  */
 export async function compareModels(
   device: Device,
   models: readonly NamedModel[],
-  dataset: Dataset,
+  data: TrainingData,
   options: ComparisonOptions,
 ): Promise<ComparisonRow[]> {
-  const { indices, factor = 4, hasContour = true } = options;
-  checkDataset('compareModels', dataset, { hasMasks: false });
-  const explained: Explained[] = [];
-  for (const named of models) explained.push(await explainImages(device, named, dataset, options));
-  return indices.map((index, i) => {
-    const image = upscale(pictureOf(dataset, index), factor);
-    const size = dataset.height * dataset.width;
-    const mask = dataset.masks.subarray(index * size, (index + 1) * size);
-    const heatmaps = explained.map(({ relevance }) =>
-      renderHeatmap(
-        relevance.subarray(i * dataset.channels * size, (i + 1) * dataset.channels * size),
-        dataset,
-      ),
-    );
-    return {
-      index,
-      label: dataset.classNames[dataset.labels[index]],
-      pictures: [
-        hasContour ? maskContour(image, mask, { factor }) : image,
-        ...heatmaps.map((heatmap) => upscale(heatmap, factor)),
-      ],
-      cells: models.map(({ name }, m) => {
-        const { range, sum } = heatmaps[m];
-        return {
-          model: name,
-          ...verdict(explained[m].logits, i, dataset.classNames, options.target),
-          range,
-          sum,
-        };
-      }),
-    };
-  });
+  if (!('epoch' in data)) checkDataset('compareModels', data, { hasMasks: false });
+  const source = sourceOf(data);
+  const rows: ComparisonRow[] = [];
+  const atOnce = explainedAtOnce(source);
+  for (let first = 0; first < options.indices.length; first += atOnce) {
+    const part = <T>(list: readonly T[]): readonly T[] => list.slice(first, first + atOnce);
+    const batch = await source.batch(part(options.indices));
+    const target = typeof options.target === 'object' ? part(options.target) : options.target;
+    const explained: Explained[][] = [];
+    for (const named of models) {
+      explained.push(await explainBatch(device, named, source, batch, { ...options, target }));
+    }
+    for (let n = 0; n < batch.count; n++) {
+      const own = explained.map((images) => images[n]);
+      rows.push(comparisonRow(models, source, batch, n, own, { ...options, target }));
+    }
+  }
+  return rows;
 }
 
-async function explainImages(
+/** The row of image n of the batch. */
+function comparisonRow(
+  models: readonly NamedModel[],
+  source: BatchSource,
+  batch: HostBatch,
+  n: number,
+  explained: readonly Explained[],
+  { target = 'predicted', factor = visibleFactor(source), hasContour = true }: ComparisonOptions,
+): ComparisonRow {
+  const K = source.classNames.length;
+  const image = upscale(pictureOf(source, batch, n), factor);
+  const heatmaps = explained.map(({ relevance }) => renderHeatmap(relevance, source));
+  return {
+    index: batch.indices[n],
+    label: shownClasses(source, batch.targets.subarray(n * K, (n + 1) * K)),
+    hasMask: batch.hasMask[n] === 1,
+    pictures: [
+      hasContour && batch.hasMask[n] === 1 ? maskContour(image, maskOf(source, batch, n), { factor }) : image,
+      ...heatmaps.map((heatmap) => upscale(heatmap, factor)),
+    ],
+    cells: models.map(({ name }, m) => {
+      const { range, sum } = heatmaps[m];
+      const ofImage = typeof target === 'object' ? target[n] : target;
+      return { model: name, ...verdict(explained[m].logits, source, ofImage), range, sum };
+    }),
+  };
+}
+
+const visibleFactor = ({ height, width }: BatchSource): number =>
+  Math.max(1, Math.floor(VISIBLE_SIDE / Math.max(height, width)));
+
+async function explainBatch(
   device: Device,
   { name, model }: NamedModel,
-  dataset: Dataset,
-  { indices, target, composite }: ComparisonOptions,
-): Promise<Explained> {
+  source: BatchSource,
+  batch: HostBatch,
+  { target, composite }: ComparisonOptions,
+): Promise<Explained[]> {
   const wasTraining = model.isTraining;
   model.eval();
   const results = scope(device, () => {
-    const { images } = uploadBatch(device, dataset, indices);
+    const { images } = uploadHostBatch(device, source, batch);
     const { logits, relevance } = explain(model, images, { target, composite });
     return [logits, relevance];
   });
@@ -120,26 +148,46 @@ async function explainImages(
       `compareModels: a logit of the ${name} is ${logits[strange]}; its weights are damaged or its training has diverged, use others`,
     );
   }
-  return { logits, relevance };
+  const ofImage = (values: Float32Array | Float64Array, n: number) =>
+    values.subarray((n * values.length) / batch.count, ((n + 1) * values.length) / batch.count);
+  return Array.from({ length: batch.count }, (_, n) => ({
+    logits: ofImage(logits, n),
+    relevance: ofImage(relevance, n),
+  }));
 }
 
 function verdict(
   logits: ArrayLike<number>,
-  row: number,
-  classNames: readonly string[],
-  target: Target = 'predicted',
+  { classNames, isMultiLabel }: BatchSource,
+  target: number | 'predicted',
 ): Pick<Cell, 'predicted' | 'confidence' | 'explained'> {
-  const own = Array.from(classNames, (_, c) => logits[row * classNames.length + c]);
+  const own = Array.from(logits);
   const top = own.indexOf(Math.max(...own));
-  const total = own.reduce((sum, z) => sum + Math.exp(z - own[top]), 0);
-  const explained = target === 'predicted' ? top : typeof target === 'number' ? target : target[row];
-  return { predicted: classNames[top], confidence: 1 / total, explained: classNames[explained] };
+  // With several labels each class is a question of its own.
+  const others = isMultiLabel
+    ? Math.exp(-own[top])
+    : own.reduce((sum, z, k) => sum + (k === top ? 0 : Math.exp(z - own[top])), 0);
+  const explained = target === 'predicted' ? top : target;
+  return { predicted: classNames[top], confidence: 1 / (1 + others), explained: classNames[explained] };
 }
 
-function pictureOf(dataset: Dataset, index: number): Picture {
-  const size = dataset.channels * dataset.height * dataset.width;
-  const pixels = dataset.images.subarray(index * size, (index + 1) * size);
-  return dataset.channels === 3 ? rgbImage(pixels, dataset) : grayImage(pixels, dataset);
+function pictureOf({ channels, height, width }: BatchSource, { images }: HostBatch, n: number): Picture {
+  const size = channels * height * width;
+  const pixels = images.subarray(n * size, (n + 1) * size);
+  return channels === 3 ? rgbImage(pixels, { height, width }) : grayImage(pixels, { height, width });
+}
+
+/** [H, W]; of several masks of an image their union. */
+function maskOf({ maskCount, height, width }: BatchSource, { masks }: HostBatch, n: number): Float32Array {
+  const size = height * width;
+  const union = new Float32Array(size);
+  for (let m = 0; m < maskCount; m++) {
+    const mask = masks.subarray((n * maskCount + m) * size, (n * maskCount + m + 1) * size);
+    mask.forEach((value, i) => {
+      if (value > 0) union[i] = 1;
+    });
+  }
+  return union;
 }
 
 /** One line per heatmap: what is seen in it and what its colours mean. */

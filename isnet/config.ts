@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { UsageError } from '../engine/errors.ts';
 import { didYouMean } from '../engine/nearest-name.ts';
+import { type ModelName, models } from '../nn/models/index.ts';
 
 // Each message is what stands behind `use` in the error.
 const wholeNumber = (least: number) => {
@@ -19,6 +20,14 @@ const between = (low: number, high: number) => {
 const oneOf = <const Names extends readonly string[]>(names: Names) =>
   z.enum(names, { error: `one of ${names.join(', ')}` });
 const flag = () => z.boolean({ error: 'true or false' });
+const nullable = <T extends z.ZodType>(schema: T, error: string) => z.union([schema, z.null()], { error });
+
+type NetworkName = Exclude<ModelName, 'small-cnn' | 'unet'>;
+
+/** Networks that a run may train, by name. `unet` gives an answer per pixel, and small-cnn has settings of its own. */
+const networkNames = (Object.keys(models) as ModelName[]).filter(
+  (name): name is NetworkName => name !== 'small-cnn' && name !== 'unet',
+) as [NetworkName, ...NetworkName[]];
 
 /** Values that options and configurations may name. */
 export const choices = {
@@ -27,9 +36,9 @@ export const choices = {
   background: ['black', 'noise'],
   resize: ['stretch', 'crop', 'pad'],
   emptyMasks: ['error', 'all-background', 'unmasked'],
-  model: ['small-cnn'],
+  model: ['small-cnn', ...networkNames] as const,
   optimizer: ['sgd', 'adam', 'adamw'],
-  schedule: ['constant', 'cosine', 'linear'],
+  schedule: ['constant', 'cosine', 'linear', 'step', 'plateau'],
   variant: ['original', 'selective', 'stochastic', 'dual', 'softmax'],
   propagation: ['lrp', 'flex', 'gradient-input'],
   foreground: ['L2', 'hybrid'],
@@ -91,17 +100,42 @@ const blockSchema = z.strictObject({
   pool: wholeNumber(1).optional(),
 });
 
-const modelSchema = z.strictObject({
-  kind: oneOf(choices.model),
+/** Weights to begin with, all but those of the last layer; null begins with random ones. */
+const initialWeights = () =>
+  z.string({ error: 'the path of a safetensors file, or null' }).min(1).nullable().default(null);
+
+const smallCnnSchema = z.strictObject({
+  kind: z.literal('small-cnn'),
   blocks: z.array(blockSchema, { error: 'a list of blocks { channels, kernel, stride, pool }' }),
   hidden: z.array(wholeNumber(1), { error: 'a list of layer sizes' }),
   batchNorm: flag(),
   dropout: between(0, 0.95),
+  weights: initialWeights(),
 });
+
+const networkSchema = z.strictObject({
+  kind: oneOf(networkNames),
+  /** Share of units dropped before the last layer; null for what the network was published with. */
+  dropout: z.union([between(0, 0.95), z.null()], { error: 'a number from 0 to 0.95, or null' }),
+  weights: initialWeights(),
+});
+
+const modelSchema = z.discriminatedUnion('kind', [smallCnnSchema, networkSchema], {
+  error: `one of ${choices.model.join(', ')}`,
+});
+
+/** Weights of the classes. */
+const classWeights = () => {
+  const error = "'balanced' (by how often each is shown), a list of one number per class, or null";
+  return z.union([z.literal('balanced'), z.array(z.number().positive()).min(1), z.null()], { error });
+};
 
 const trainingSchema = z.strictObject({
   epochs: wholeNumber(1),
+  /** Images per step, */
   batchSize: wholeNumber(1),
+  /** which go through the device in so many parts: more of them need less memory. */
+  accumulate: wholeNumber(1),
   optimizer: oneOf(choices.optimizer),
   learningRate: positive(),
   /** Of SGD; the others ignore it. */
@@ -110,6 +144,24 @@ const trainingSchema = z.strictObject({
   weightDecay: notNegative(),
   schedule: oneOf(choices.schedule),
   warmupSteps: wholeNumber(0),
+  /** Where cosine and linear end, and step and plateau never go below. */
+  minLearningRate: notNegative(),
+  /** Of step: the rate is multiplied by gamma every so many epochs, or at the beginning of these, counted from 0. */
+  stepSize: nullable(wholeNumber(1), 'a whole number of epochs from 1 up, or null'),
+  milestones: nullable(z.array(wholeNumber(1)).min(1), 'a list of epochs from 1 up, or null'),
+  gamma: between(0, 1),
+  /** Of plateau: the rate is multiplied by the factor after more than so many epochs without a lower validation loss. */
+  plateauFactor: between(0, 1),
+  plateauPatience: wholeNumber(0),
+  /** How much lower counts, as a share. */
+  plateauThreshold: notNegative(),
+  /** Epochs without a lower validation loss after which training ends; null for none. */
+  earlyStopping: nullable(wholeNumber(1), 'a whole number of epochs from 1 up, or null'),
+  /** How much lower counts for early stopping. */
+  minDelta: notNegative(),
+  /** For images that show one class each, and for images that may show several. */
+  classWeights: classWeights(),
+  posWeight: classWeights(),
   /** Largest global norm of the gradient; null for no clipping. */
   clipNorm: z
     .number({ error: 'a number above 0, or null' })
@@ -179,6 +231,8 @@ const runSchema = z.strictObject({
     .regex(/^[\p{L}\p{N}_][\p{L}\p{N}_.-]*$/u, { error: 'letters, digits, dots, dashes and underscores' }),
   seed: wholeNumber(0),
   method: oneOf(choices.method),
+  /** Write event files for TensorBoard beside the other logs. */
+  tensorboard: flag(),
   data: dataSchema,
   model: modelSchema,
   classifier: trainingSchema,
@@ -193,6 +247,8 @@ export type MarkerDataConfig = z.infer<typeof markerSchema>;
 /** The user's own images. */
 export type ImageDataConfig = z.infer<typeof imagesSchema>;
 export type ModelConfig = RunConfig['model'];
+/** The network whose layers are settings. */
+export type SmallCnnConfig = z.infer<typeof smallCnnSchema>;
 export type TrainingConfig = RunConfig['classifier'];
 export type IsnetConfig = RunConfig['isnet'];
 
@@ -255,20 +311,24 @@ function problemOf(issue: z.core.$ZodIssue, whole: unknown): string {
 
 /** The nearest of the values that a setting may have, for a misspelt one. */
 function hintOf(issue: z.core.$ZodIssue, given: unknown): string {
-  const lists: Readonly<Record<string, readonly string[]>> = choices;
+  const lists: Readonly<Record<string, readonly string[]>> = { ...choices, kind: choices.model };
   const known = lists[String(issue.path.at(-1))] ?? [];
   return typeof given === 'string' ? didYouMean(given, known) : '';
 }
 
-/** Settings of a section; of `data` those of the data set that is named in it. */
+/** Settings of a section; of `data` and `model` those of the kind that is named in it. */
 function knownSettings(section: string, given: unknown): string[] {
-  const isImages = (given as { dataset?: unknown } | undefined)?.dataset === 'images';
+  const { dataset, kind } = (given ?? {}) as { dataset?: unknown; kind?: unknown };
+  const data = dataset === 'images' ? imagesSchema : markerSchema;
+  const model = kind === undefined || kind === 'small-cnn' ? smallCnnSchema : networkSchema;
+  // A section may also be the whole of what is checked: then its path is empty.
+  const whole = dataset !== undefined ? data : kind !== undefined ? model : runSchema;
   const schemas: Readonly<Record<string, z.ZodObject>> = {
-    '': section === '' && isImages ? imagesSchema : runSchema,
-    data: isImages ? imagesSchema : markerSchema,
+    '': whole,
+    data,
     'data.augment': augmentSchema,
     augment: augmentSchema,
-    model: modelSchema,
+    model,
     classifier: trainingSchema,
     isnet: isnetSchema,
   };

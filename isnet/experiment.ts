@@ -1,25 +1,32 @@
 // A whole run (Node only): data, ordinary classifier, ISNet, evaluation, picture. What `isnet train` does.
-import { UsageError } from '../engine/errors.ts';
-import { writeFileAtomically } from '../engine/files.ts';
 import type { Device } from '../engine/tensor.ts';
-import { mosaic } from '../lrp/picture.ts';
-import { writePng } from '../lrp/png.ts';
 import type { Module } from '../nn/module.ts';
 import { loadState, type SavedState } from './checkpoint.ts';
-import { compareModels, describeRow, type NamedModel } from './comparison-picture.ts';
-import type { DataConfig, MarkerDataConfig, PartialRunConfig, RunConfig } from './config.ts';
-import { subset } from './data/dataset.ts';
-import { type MarkerBiasBenchmark, markerBiasBenchmark } from './data/marker-bias-benchmark.ts';
-import { loadMnist } from './data/mnist.ts';
-import { memorySource } from './data/source.ts';
+import type { NamedModel } from './comparison-picture.ts';
+import type { DataConfig, PartialRunConfig, RunConfig } from './config.ts';
+import { countTable, dataCounts } from './data/label-counts.ts';
+import type { DataSplits } from './data/splits.ts';
 import { describeEnvironment, type Environment } from './environment.ts';
-import { compositeOf, createModel, inputOf, isnetOptions } from './from-config.ts';
+import { evaluateOnSets, type ModelEvaluation } from './evaluation/model.ts';
+import { compositeOf, isnetOptions } from './from-config.ts';
+import { checkLabels } from './objective.ts';
+import { openData } from './open-data.ts';
 import { completeConfig } from './quickstart-config.ts';
 import { describeRange, naturalRange, type RelevanceRange } from './range.ts';
 import { type EvaluatedModel, writeReport } from './report/write.ts';
-import { evaluateFully, type Metrics, type ModelMetrics, metricsOf, modelTitles } from './report.ts';
+import { type Metrics, type ModelMetrics, metricsOf, modelTitles } from './report.ts';
 import { clearRunFolder, exists, type RunFolder, RunFolderError, readJson, writeJson } from './run-folder.ts';
-import { loadStage, type RunContext, type RunEvent, type Stage, stagesOf, trainStage } from './stage.ts';
+import { lockRunFolder } from './run-lock.ts';
+import {
+  firstModel,
+  loadStage,
+  type RunContext,
+  type RunEvent,
+  type Stage,
+  stagesOf,
+  trainStage,
+} from './stage.ts';
+import { drawTestImages } from './test-pictures.ts';
 
 export interface ExperimentOptions {
   readonly device: Device;
@@ -42,44 +49,43 @@ export async function readRunConfig(folder: RunFolder): Promise<RunConfig> {
 }
 
 /**
- * The five data sets of a configuration. Throws DataError if files are missing or damaged, UsageError for images of one's
- * own, which are no such benchmark.
- */
-export function loadData(config: DataConfig, seed: number): MarkerBiasBenchmark {
-  const { folder, dataset: _, ...options } = markerConfig(config);
-  return markerBiasBenchmark({ ...loadMnist(folder === null ? {} : { folder }), ...options, seed });
-}
-
-/** The settings of MNIST with a marker. Throws UsageError for those of other data. */
-export function markerConfig(config: DataConfig): MarkerDataConfig {
-  if (config.dataset === 'mnist-marker') return config;
-  throw new UsageError(`data: '${config.source}' cannot be trained on yet; use dataset mnist-marker`);
-}
-
-/**
  * Trains and evaluates what the configuration asks for. Everything is saved after each epoch; the same configuration and
  * device give the same numbers, with or without interruptions. Throws RunFolderError, DataError, CheckpointError,
  * TrainingError (a loss that is not finite) or DeviceError; what was saved stays intact. Resolves to null if the signal
  * ended the run before its evaluation was complete.
  */
 export async function runExperiment(config: RunConfig, options: ExperimentOptions): Promise<Metrics | null> {
-  const { device, folder, isResumed = false, log, signal, progress } = options;
+  const { folder, log } = options;
+  const lock = await lockRunFolder(folder, log);
+  try {
+    const data = await openData(config.data, config.seed, log);
+    return await runOn(data, config, options).finally(data.close);
+  } finally {
+    await lock.release();
+  }
+}
+
+async function runOn(
+  data: DataSplits,
+  config: RunConfig,
+  { device, folder, isResumed = false, log, signal, progress }: ExperimentOptions,
+): Promise<Metrics | null> {
   const saved = isResumed ? await openState(folder) : null;
   const startMs = performance.now() - 1000 * (saved?.seconds ?? 0);
-  const data = loadData(config.data, config.seed);
+  const elapsed = () => (performance.now() - startMs) / 1000;
   if (signal?.aborted) return null;
-  if (!isResumed) {
-    // A model that cannot be built must be found out before an earlier run is cleared away.
-    createModel(device, config.model, inputOf(data.train), config.seed).dispose();
+  for (const line of describeData(config.data, data)) log?.(line);
+  if (isResumed) await checkData(folder, data);
+  else {
+    // What cannot be trained must be found out before an earlier run is cleared away.
+    const { variant } = config.isnet;
+    if (config.method !== 'classifier') checkLabels({ variant, isMultiLabel: data.train.isMultiLabel });
+    (await firstModel({ device, config, data })).dispose();
     await clearRunFolder(folder);
     await writeJson(folder.config, config);
+    await writeJson(folder.data, dataCounts(data));
   }
   await recordEnvironment(device, folder);
-  const { trainCount, validationCount, testCount, dataset, background } = markerConfig(config.data);
-  log?.(
-    `data: ${dataset} on ${background}, ${trainCount} training, ${validationCount} validation and ${testCount} test images`,
-  );
-  const elapsed = () => (performance.now() - startMs) / 1000;
   const context: RunContext = { config, device, folder, data, signal, progress, elapsed };
   const trained = await trainAll(context, saved, log);
   if (!trained) return null;
@@ -88,17 +94,21 @@ export async function runExperiment(config: RunConfig, options: ExperimentOption
   const composite = compositeOf(config.isnet);
   const evaluated: EvaluatedModel[] = [];
   for (const { role, name, model } of models) {
-    const onPart = (part: string) => progress?.({ kind: 'part', text: `${name}: ${part}` });
-    const isStopped = () => signal?.aborted === true;
-    const result = await evaluateFully(device, role, model, data, { composite, onPart, isStopped });
+    const result = await evaluateOnSets(device, role, model, data.tests, {
+      composite,
+      isPaired: data.isPaired,
+      onPart: (part) => progress?.({ kind: 'part', text: `${name}: ${part}` }),
+      isStopped: () => signal?.aborted === true,
+    });
     if (!result) return null;
     evaluated.push({ ...result, model });
   }
   if (signal?.aborted) return null;
+  for (const line of missingParts(evaluated.map(({ evaluation }) => evaluation))) log?.(line);
   progress?.({ kind: 'part', text: 'heatmaps' });
-  await drawTestDigits(context, models, log);
+  await drawTestImages(context, models, log);
   const environment = (await readJson(folder.environment)) as Environment;
-  const source = memorySource(data.biased);
+  const [source] = Object.values(data.tests);
   await writeReport(folder, {
     device,
     models: evaluated,
@@ -117,6 +127,52 @@ export async function runExperiment(config: RunConfig, options: ExperimentOption
   };
   await writeJson(folder.metrics, metrics);
   return metrics;
+}
+
+// A longer list would push everything else off the screen; data.json has all classes.
+const MOST_CLASSES = 20;
+
+/** What there is to train and test on, for the terminal. */
+function describeData(config: DataConfig, data: DataSplits): string[] {
+  if (config.dataset === 'mnist-marker') {
+    const { trainCount, validationCount, testCount, dataset, background } = config;
+    return [
+      `data: ${dataset} on ${background}, ${trainCount} training, ${validationCount} validation and ${testCount} test images`,
+    ];
+  }
+  const { classNames, splits, isMultiLabel } = dataCounts(data);
+  const { width, height, channels } = config;
+  const colours = channels === 1 ? 'grey' : 'in colours';
+  const several = isMultiLabel ? ', several or none per image' : '';
+  return [
+    `data: ${config.source}, ${classNames.length} classes${several}, images made ${width}x${height} ${colours}`,
+    ...countTable(splits, classNames, { most: MOST_CLASSES }).map((line) => `  ${line}`),
+    ...(data.validation ? [] : ['no validation images: the weights of the last epoch count as the best']),
+    ...('validation' in data.tests
+      ? ['no test images: tested on the validation images, by which the best weights are chosen']
+      : []),
+  ];
+}
+
+/** Throws RunFolderError if there are other images than when the run began: it could not go on as if nothing had been. */
+async function checkData(folder: RunFolder, data: DataSplits): Promise<void> {
+  // Runs from before this file have none.
+  if (!(await exists(folder.data))) return;
+  const before = JSON.stringify(await readJson(folder.data));
+  if (before === JSON.stringify(dataCounts(data))) return;
+  throw new RunFolderError(
+    `run folder: the images are not those that '${folder.path}' began with (see its data.json); restore them, or start a new run`,
+  );
+}
+
+/** What could not be measured, and why. */
+function missingParts([{ sets, localisation }]: readonly ModelEvaluation[]): string[] {
+  const [set] = Object.keys(sets);
+  return localisation
+    ? []
+    : [
+        `no image of ${set} has a mask: where the relevance lies and what the background does are not measured`,
+      ];
 }
 
 /** The facts of the first start stay on top; a resume, perhaps on another machine, adds its own. */
@@ -195,44 +251,6 @@ function measureRange(
   model: Module,
 ): Promise<RelevanceRange> {
   progress?.({ kind: 'part', text: 'natural range of the relevance' });
-  const images = Math.min(RANGE_IMAGES, data.train.count);
-  const sample = subset(
-    data.train,
-    Array.from({ length: images }, (_, i) => i),
-  );
-  return naturalRange(device, model, sample, isnetOptions(config.isnet, model), { seed: config.seed });
-}
-
-/** The first test digit of each class, with and against its marker: image, then one heatmap per model. */
-async function drawTestDigits(
-  { config, device, data, folder }: RunContext,
-  models: readonly NamedModel[],
-  log?: (line: string) => void,
-): Promise<void> {
-  const composite = compositeOf(config.isnet);
-  const firsts = data.biased.classNames.map((_, label) => data.biased.labels.indexOf(label));
-  const indices = firsts.filter((index) => index >= 0);
-  const biased = await compareModels(device, models, data.biased, { indices, composite });
-  const deceiving = await compareModels(device, models, data.deceiving, { indices, composite });
-  const rows = indices.map((_, i) => [...biased[i].pictures, null, ...deceiving[i].pictures]);
-  await writePng(folder.picture, mosaic(rows, { gap: 4, background: [128, 128, 128] }));
-  const columns = ['image with its mask', ...models.map(({ name }) => `heatmap of the ${name}`)].join(', ');
-  const legend = [
-    `columns: biased test digit (${columns}), then the same digit with the marker of another class (${columns})`,
-    'heatmaps: of the predicted class; red for it, blue against it, white is zero; each on its own symmetric scale',
-  ];
-  const lines = indices.flatMap((_, i) => [
-    ...describeRow(`row ${i + 1}, a ${biased[i].label}, biased`, biased[i]),
-    ...describeRow(`row ${i + 1}, a ${deceiving[i].label}, deceiving`, deceiving[i]),
-  ]);
-  await writeFileAtomically(folder.captions, `${[...legend, '', ...lines].join('\n')}\n`);
-  for (const line of legend) log?.(line);
-  for (const { name } of models) {
-    const ranges = [...biased, ...deceiving].flatMap(({ cells }) =>
-      cells.filter((cell) => cell.model === name).map(({ range }) => range),
-    );
-    log?.(
-      `|R| of the end colours, ${name}: ${Math.min(...ranges).toPrecision(3)} to ${Math.max(...ranges).toPrecision(3)}`,
-    );
-  }
+  const options = { seed: config.seed, limit: RANGE_IMAGES };
+  return naturalRange(device, model, data.train, isnetOptions(config.isnet, model), options);
 }

@@ -1,19 +1,23 @@
 // From settings to the objects they stand for.
-
+import { ShapeError, UsageError } from '../engine/errors.ts';
+import { metaTensor } from '../engine/meta-device.ts';
 import { randomStream } from '../engine/random-bits.ts';
+import { scope, withoutRecording } from '../engine/scope.ts';
 import type { Device, Tensor } from '../engine/tensor.ts';
 import { type Composite, isnetComposite } from '../lrp/composite.ts';
-import { SmallCnn, type SmallCnnOptions } from '../nn/models/small-cnn.ts';
-import type { Module } from '../nn/module.ts';
+import type { Classifier } from '../nn/models/classifier.ts';
+import { createModel as createNetwork, models } from '../nn/models/index.ts';
+import { SmallCnn } from '../nn/models/small-cnn.ts';
+import { inEvaluation, type Module } from '../nn/module.ts';
 import { Adam, AdamW, type Optimizer, SGD } from '../nn/optim.ts';
 import type { IsnetConfig, ModelConfig, TrainingConfig } from './config.ts';
-import type { Dataset } from './data/dataset.ts';
+import type { BatchSource } from './data/source.ts';
 import { stageNames } from './deep-supervision.ts';
 import { ruleCountOf } from './maps.ts';
 import type { IsnetOptions } from './objective.ts';
 import type { RelevanceRange } from './range.ts';
 import { RunningRange } from './running-range.ts';
-import type { TrainingOptions } from './train.ts';
+import type { TrainingOptions } from './training-options.ts';
 
 /** What a model must know of its data, besides its settings. */
 export interface ModelInput {
@@ -21,23 +25,68 @@ export interface ModelInput {
   readonly height: number;
   readonly width: number;
   readonly classNames: readonly string[];
+  /** Its logits are questions of their own, not rivals. */
+  readonly isMultiLabel?: boolean;
 }
 
-/** The part of a data set that a model depends on. */
-export function inputOf({ channels, height, width, classNames }: Dataset): ModelInput {
-  return { channels, height, width, classNames };
+/** The part of the data that a model depends on. */
+export function inputOf({ channels, height, width, classNames, isMultiLabel }: BatchSource): ModelInput {
+  return { channels, height, width, classNames, ...(isMultiLabel ? { isMultiLabel } : {}) };
 }
 
-/** A fresh model; the same seed draws the same weights, for a classifier and an ISNet alike. */
-export function createModel(device: Device, config: ModelConfig, input: ModelInput, seed: number): Module {
-  const { kind: _, ...sizes } = config;
-  const options: SmallCnnOptions = {
-    ...sizes,
-    inChannels: input.channels,
-    imageSize: [input.height, input.width],
-    classCount: input.classNames.length,
+/**
+ * A fresh model; the same seed draws the same weights, for a classifier and an ISNet alike. With `isBlank` nothing is
+ * drawn, for weights that are loaded next. Throws UsageError for a network that such images do not fit through.
+ */
+export function createModel(
+  device: Device,
+  config: ModelConfig,
+  input: ModelInput,
+  seed: number,
+  { isBlank = false } = {},
+): Classifier {
+  const { channels, height, width, classNames } = input;
+  const init = { device, random: randomStream(seed, 'init'), isBlank };
+  if (config.kind === 'small-cnn') {
+    const { kind: _, weights: __, ...sizes } = config;
+    const imageSize = [height, width] as const;
+    const options = { ...sizes, inChannels: channels, imageSize, classCount: classNames.length };
+    return checked(new SmallCnn(init, options), config, input);
+  }
+  const { kind, dropout } = config;
+  if (models[kind].isSizeFixed && height !== width) {
+    throw new UsageError(
+      `model: ${kind} takes square images, and these are ${width}x${height}; give height and width one size`,
+    );
+  }
+  const options = {
+    classes: classNames.length,
+    inChannels: channels,
+    imageSize: height,
+    ...(dropout === null ? {} : { dropout }),
   };
-  return new SmallCnn({ device, random: randomStream(seed, 'init') }, options);
+  return checked(createNetwork(kind, init, options), config, input);
+}
+
+/** Passes a model that takes such images, by a forward pass of shapes alone. */
+function checked(model: Classifier, { kind }: ModelConfig, input: ModelInput): Classifier {
+  const { channels, height, width } = input;
+  const { device } = model.parameters()[0];
+  try {
+    withoutRecording(device, () =>
+      scope(device, () =>
+        inEvaluation(model, () => model.forward(metaTensor([1, channels, height, width], device))),
+      ),
+    );
+  } catch (cause) {
+    if (!(cause instanceof ShapeError)) throw cause;
+    model.dispose();
+    throw new UsageError(
+      `model: images of ${width}x${height} do not fit through ${kind} (${cause.message}); take larger images or another network`,
+      { cause },
+    );
+  }
+  return model;
 }
 
 /** A fresh optimiser over the parameters. */
@@ -99,14 +148,24 @@ export interface IsnetStage {
 
 /** Options of `train`; with an ISNet's settings, model and range those of an ISNet. */
 export function trainingOptions(config: TrainingConfig, seed: number, isnet?: IsnetStage): TrainingOptions {
-  const { epochs, batchSize, learningRate, schedule, warmupSteps, clipNorm } = config;
+  const { epochs, batchSize, accumulate, learningRate, schedule, warmupSteps, minLearningRate } = config;
+  const { earlyStopping: patience, minDelta, plateauFactor, plateauPatience, plateauThreshold } = config;
   return {
     epochs,
     batchSize,
+    accumulate,
     learningRate,
     schedule,
     warmupSteps,
-    clipNorm: clipNorm ?? undefined,
+    minLearningRate,
+    stepSize: config.stepSize ?? undefined,
+    milestones: config.milestones ?? undefined,
+    gamma: config.gamma,
+    plateau: { factor: plateauFactor, patience: plateauPatience, threshold: plateauThreshold },
+    earlyStopping: patience === null ? undefined : { patience, minDelta },
+    classWeights: config.classWeights ?? undefined,
+    posWeight: config.posWeight ?? undefined,
+    clipNorm: config.clipNorm ?? undefined,
     seed,
     isnet: isnet && {
       ...isnetOptions(isnet.config, isnet.model),

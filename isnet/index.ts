@@ -223,8 +223,9 @@ export {
   memorySource,
   toDataset,
 } from './data/source.ts';
+export { type DataSplits, markerSplits, type TestSets } from './data/splits.ts';
 export { inputsOfModules, stageNames } from './deep-supervision.ts';
-export { accuracy, backgroundRelevance, type EvaluateOptions } from './evaluate.ts';
+export { accuracy, type BackgroundRelevanceOptions, backgroundRelevance } from './evaluate.ts';
 // isnet: evaluation with intervals
 export { auc } from './evaluation/auc.ts';
 export { predict } from './evaluation/batches.ts';
@@ -244,17 +245,18 @@ export {
   type Batch,
   type ClassificationOptions,
   classifierLosses,
+  classifierObjective,
   type IsnetOptions,
   isnetLosses,
+  isnetObjective,
   type Losses,
+  type Objective,
   type StepNumbers,
 } from './objective.ts';
 export { completeConfig, imageDefaults, quickstartConfig } from './quickstart-config.ts';
-export { naturalRange, type RelevanceRange, rangeOf } from './range.ts';
+export { type NaturalRangeOptions, naturalRange, type RelevanceRange, rangeOf } from './range.ts';
 export { reportHtml } from './report/page.ts';
 export {
-  evaluateFully,
-  evaluateModel,
   evaluationTable,
   type Metrics,
   type ModelMetrics,
@@ -266,11 +268,10 @@ export { type SeedOptions, seedGradient, seedRelevance, type Variant } from './s
 export {
   type EpochReport,
   type StepReport,
-  startPosition,
-  type TrainingOptions,
-  type TrainingPosition,
   type TrainJob,
   type TrainOutcome,
   train,
 } from './train.ts';
+export type { TrainingOptions } from './training-options.ts';
+export { startPosition, type TrainingPosition } from './training-position.ts';
 export { type HeatmapWeight, heatmapWeightAt } from './weight.ts';

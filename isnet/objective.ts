@@ -21,6 +21,8 @@ export interface ClassificationOptions {
   readonly isMultiLabel?: boolean;
   /** Of BCE: one weight per class for images that show it. */
   readonly posWeight?: readonly number[];
+  /** Of the softmax: one weight per class; the loss is the mean over images by the weights of their classes. */
+  readonly classWeights?: readonly number[];
 }
 
 /** Options of the heatmap part; see `heatmapLoss` for the loss itself and `relevanceMaps` for the maps. */
@@ -66,13 +68,28 @@ export interface Losses {
 }
 
 /** Cross-entropy, or binary cross-entropy over the known classes: []. */
-function classificationLoss(logits: Tensor, batch: Batch, options: ClassificationOptions): Tensor {
+export function classificationLoss(logits: Tensor, batch: Batch, options: ClassificationOptions): Tensor {
   const { targets, known } = batch;
-  if (!options.isMultiLabel) return crossEntropy(logits, targets);
-  const { posWeight: weights } = options;
-  const posWeight = weights && literal(logits.device, weights, [weights.length]);
-  return bceWithLogits(logits, targets, { posWeight, known });
+  const { isMultiLabel, classWeights, posWeight } = options;
+  const row = (weights?: readonly number[]) => weights && literal(logits.device, weights, [weights.length]);
+  if (!isMultiLabel) return crossEntropy(logits, targets, { weight: row(classWeights) });
+  return bceWithLogits(logits, targets, { posWeight: row(posWeight), known });
 }
+
+/** What a training minimises: the losses of a batch, recorded. A captured step calls it once for each size of batch. */
+export type Objective = (model: Module, inputs: Batch & StepNumbers) => Losses;
+
+/** What an ordinary classifier minimises. It looks neither at P nor at the masks. */
+export const classifierObjective =
+  (options: ClassificationOptions = {}): Objective =>
+  (model, inputs) =>
+    classifierLosses(model, inputs, options);
+
+/** What an ISNet minimises. Steps throw what `isnetLosses` throws. */
+export const isnetObjective =
+  (options: IsnetOptions): Objective =>
+  (model, inputs) =>
+    isnetLosses(model, inputs, options, inputs);
 
 /** Loss of an ordinary classifier: the classification loss. */
 export function classifierLosses(model: Module, batch: Batch, options: ClassificationOptions = {}): Losses {
@@ -118,7 +135,8 @@ export function isnetLosses(
   return { logits, total, classification, heatmap };
 }
 
-function checkLabels({ variant, isMultiLabel }: IsnetOptions): void {
+/** Throws UsageError for a variant that explains a softmax where there is none. */
+export function checkLabels({ variant, isMultiLabel }: Pick<IsnetOptions, 'variant' | 'isMultiLabel'>): void {
   if (isMultiLabel && needsSoftmax(variant)) {
     throw new UsageError(
       `isnet: variant ${variant} explains a softmax, and several classes may be shown at once; use variant stochastic, original or dual`,

@@ -2,12 +2,13 @@
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import { type DispatchSummary, type DispatchTime, summarize } from '../engine/profiler.ts';
 import { release } from '../engine/tensor.ts';
-import { uploadBatch } from './batch.ts';
+import { uploadHostBatch } from './batch.ts';
 import type { RunConfig } from './config.ts';
-import type { Dataset } from './data/dataset.ts';
+import type { BatchSource } from './data/source.ts';
 import { createModel, createOptimizer, inputOf, runningRangeOf, trainingOptions } from './from-config.ts';
 import { type Role, stagesOf } from './stage.ts';
 import { TrainStep } from './train-step.ts';
+import { objectiveOf } from './training-options.ts';
 
 /** Kernels of the training steps of one model. */
 export interface StepProfile {
@@ -30,7 +31,7 @@ const ANY_RANGE = { C1: 1, C2: 25 };
 export async function profileSteps(
   device: GpuDevice,
   config: RunConfig,
-  data: Dataset,
+  data: BatchSource,
 ): Promise<StepProfile[]> {
   const profiles: StepProfile[] = [];
   for (const { role, training } of stagesOf(config)) {
@@ -39,9 +40,13 @@ export async function profileSteps(
     const optimizer = createOptimizer(training, model.namedParameters());
     const running = role === 'isnet' ? runningRangeOf(config.isnet, device, model) : null;
     const isnet = role === 'isnet' ? { config: config.isnet, model, range: running ?? ANY_RANGE } : undefined;
-    const steps = new TrainStep(device, model, optimizer, trainingOptions(training, config.seed, isnet));
+    const options = trainingOptions(training, config.seed, isnet);
+    const losses = objectiveOf(options, data);
+    const { clipNorm, seed } = options;
+    const steps = new TrainStep(device, model, optimizer, { losses, clipNorm, seed });
     const indices = Uint32Array.from({ length: Math.min(training.batchSize, data.count) }, (_, i) => i);
-    const upload = () => uploadBatch(device, data, indices);
+    const batch = await data.batch(indices);
+    const upload = () => uploadHostBatch(device, data, batch);
     const step = (counter: number) => steps.train(upload, { P: 0.5, counter }, training.learningRate);
     const times: DispatchTime[] = [];
     for (let i = 0; i < WARM_STEPS + TIMED_STEPS; i++) {

@@ -6,25 +6,39 @@ import {
   type PartialRunConfig,
   parseRunConfig,
   type RunConfig,
+  type SmallCnnConfig,
 } from './config.ts';
 
 const training = {
+  accumulate: 1,
   optimizer: 'adam',
   momentum: 0.9,
   nesterov: false,
   weightDecay: 0,
   schedule: 'cosine',
   warmupSteps: 0,
+  minLearningRate: 0,
+  stepSize: null,
+  milestones: null,
+  gamma: 0.1,
+  plateauFactor: 0.1,
+  plateauPatience: 10,
+  plateauThreshold: 1e-4,
+  earlyStopping: null,
+  minDelta: 0,
+  classWeights: null,
+  posWeight: null,
 } as const;
 
 /**
  * An ordinary classifier and an ISNet on 8,000 marked digits: minutes on two cores without a GPU. Found on MNIST with a
  * marker: many small batches matter more than many images, and P below 0.7 leaves a gap between biased and deceiving.
  */
-export const quickstartConfig: RunConfig & { readonly data: MarkerDataConfig } = {
+export const quickstartConfig: RunConfig & { readonly data: MarkerDataConfig; readonly model: SmallCnnConfig } = {
   name: 'quickstart',
   seed: 0,
   method: 'both',
+  tensorboard: false,
   data: {
     dataset: 'mnist-marker',
     background: 'black',
@@ -43,6 +57,7 @@ export const quickstartConfig: RunConfig & { readonly data: MarkerDataConfig } =
     hidden: [32],
     batchNorm: false,
     dropout: 0,
+    weights: null,
   },
   classifier: { ...training, epochs: 3, batchSize: 64, learningRate: 5e-3, clipNorm: 1 },
   isnet: {
@@ -85,14 +100,20 @@ export const imageDefaults: Omit<ImageDataConfig, 'source'> = {
   cacheMegabytes: 1024,
 };
 
+/** Settings of a network by name; only its name has to be said. */
+export const networkDefaults = { dropout: null, weights: null } as const;
+
 /**
  * The settings given, in order of rising weight, over those of `quickstartConfig`. A section is completed setting by
- * setting, and so is `augment`; a list or `P` or `range` is replaced as a whole, and images of one's own start from `imageDefaults`. Throws UsageError as `parseRunConfig` does.
+ * setting, and so is `augment`; a list or `P` or `range` is replaced as a whole. Images of one's own start from
+ * `imageDefaults`, other networks than small-cnn from `networkDefaults`. Throws UsageError as `parseRunConfig` does.
  */
 export function completeConfig(given: readonly PartialRunConfig[], where = 'config'): RunConfig {
   const isOfImages = given.some((settings) => settings?.data?.dataset === 'images');
   const data = isOfImages ? imageDefaults : quickstartConfig.data;
-  const merged: Record<string, unknown> = { ...quickstartConfig, data };
+  const kind = given.findLast((settings) => settings?.model?.kind !== undefined)?.model?.kind;
+  const model = kind === undefined || kind === 'small-cnn' ? quickstartConfig.model : networkDefaults;
+  const merged: Record<string, unknown> = { ...quickstartConfig, data, model };
   for (const settings of given) {
     if (!isSection(settings)) {
       throw new UsageError(`${where}: the settings are no object; use { "seed": 1, "isnet": { "P": 0.5 } }`);
@@ -109,7 +130,9 @@ export function completeConfig(given: readonly PartialRunConfig[], where = 'conf
 function completed(before: Section, value: Section): Section {
   const settings = { ...before, ...defined(value) };
   const [known, given] = [before.augment, value.augment];
-  return isSection(known) && isSection(given) ? { ...settings, augment: { ...known, ...given } } : settings;
+  return isSection(known) && isSection(given)
+    ? { ...settings, augment: { ...known, ...defined(given) } }
+    : settings;
 }
 
 type Section = Readonly<Record<string, unknown>>;

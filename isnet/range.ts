@@ -4,8 +4,11 @@ import { UsageError } from '../engine/errors.ts';
 import { scope } from '../engine/scope.ts';
 import { type Device, release } from '../engine/tensor.ts';
 import type { Module } from '../nn/module.ts';
-import { uploadBatch } from './batch.ts';
-import { batches, checkDataset, type Dataset } from './data/dataset.ts';
+import { uploadHostBatch } from './batch.ts';
+import { checkDataset } from './data/dataset.ts';
+import { sourceOf, type TrainingData } from './data/source.ts';
+import { representatives } from './data/splits.ts';
+import { explainedAtOnce } from './evaluation/batches.ts';
 import { type MapOptions, relevanceMaps, relevanceTotals, ruleCountOf } from './maps.ts';
 
 /** One range for all maps, or one per depth and rule (depths outside), as `IsnetOptions` has them. */
@@ -38,19 +41,31 @@ export function rangeOf(totals: readonly number[]): { C1: number; C2: number } {
   return { C1, C2: Math.max(Math.min(25 * C1, mu + 3 * sigma), C1 * 1.001) };
 }
 
+export interface NaturalRangeOptions {
+  /** Images that are explained at once; at most 128, fewer of large ones, if left out. */
+  readonly batchSize?: number;
+  /** Of the stochastic variant. */
+  readonly seed?: number;
+  /** About so many images, all kinds of labels by their share; all images if left out. */
+  readonly limit?: number;
+}
+
 /**
  * Measures the range on an ordinary classifier that was trained for some epochs (five in the published procedure): one for
  * each depth and rule, as lists where there is more than one. Unlike there, all maps count, and the classifier is in
- * evaluation mode and at its end. Throws DataError for a data set that is not sound, and as `rangeOf` does.
+ * evaluation mode and at its end. Throws DataError for data that are not sound, and as `rangeOf` does.
  */
 export async function naturalRange(
   device: Device,
   model: Module,
-  dataset: Dataset,
+  data: TrainingData,
   options: MapOptions,
-  { batchSize = 128, seed = 0 } = {},
+  { batchSize, seed = 0, limit = Number.POSITIVE_INFINITY }: NaturalRangeOptions = {},
 ): Promise<RelevanceRange> {
-  checkDataset('naturalRange', dataset, { hasMasks: false });
+  if (!('epoch' in data)) checkDataset('naturalRange', data, { hasMasks: false });
+  const source = sourceOf(data);
+  const images = representatives(source, limit);
+  const atOnce = batchSize ?? Math.min(128, explainedAtOnce(source));
   const ruleCount = ruleCountOf(options);
   const totals: number[][] = Array.from(
     { length: ruleCount * (1 + (options.deepSupervision?.length ?? 0)) },
@@ -59,16 +74,17 @@ export async function naturalRange(
   const wasTraining = model.isTraining;
   model.eval();
   let counter = 0;
-  for (const indices of batches(dataset, { batchSize, shuffle: false })) {
+  for (let first = 0; first < images.length; first += atOnce) {
+    const batch = await source.batch(images.slice(first, first + atOnce));
     const perGroup = scope(device, () => {
-      const { images } = uploadBatch(device, dataset, indices);
+      const { images } = uploadHostBatch(device, source, batch);
       const key = tensor(device, [seed % 2 ** 24, counter++], [2]);
       const { depths } = relevanceMaps(model, images, model.forward(images), options, key);
       return relevanceTotals(depths, ruleCount);
     });
     const values = (await readAll([perGroup]))[0];
     totals.forEach((list, g) => {
-      for (let n = 0; n < indices.length; n++) list.push(values[g * indices.length + n]);
+      for (let n = 0; n < batch.count; n++) list.push(values[g * batch.count + n]);
     });
     release(perGroup);
   }

@@ -1,29 +1,15 @@
 // What a run found out, as numbers and as the table at its end.
-import type { Device } from '../engine/tensor.ts';
-import type { Composite } from '../lrp/composite.ts';
-import type { Module } from '../nn/module.ts';
-import { checkDataset, type Dataset } from './data/dataset.ts';
-import { memorySource } from './data/source.ts';
-import { accuracy, backgroundRelevance } from './evaluate.ts';
 import type { Estimate } from './evaluation/estimate.ts';
-import {
-  type EvaluateModelOptions,
-  type EvaluationResult,
-  evaluateOnSets,
-  type ModelEvaluation,
-} from './evaluation/model.ts';
+import type { ModelEvaluation } from './evaluation/model.ts';
 import type { RelevanceRange } from './range.ts';
-
-/** Test sets of a background-bias benchmark. */
-export const testSets = ['biased', 'unbiased', 'deceiving'] as const;
-export type TestSet = (typeof testSets)[number];
 
 /** Results of one model, each number in [0, 1]. */
 export interface ModelMetrics {
-  readonly name: 'classifier' | 'isnet';
-  readonly accuracy: Readonly<Record<TestSet, number>>;
-  /** Mean over images of sum |R| outside the mask / sum |R|. */
-  readonly backgroundRelevance: { readonly biased: number };
+  readonly name: ModelEvaluation['name'];
+  /** By test set: share of images that are classified right, of images with several labels the share of labels. */
+  readonly accuracy: Readonly<Record<string, number | null>>;
+  /** By test set, of the first: mean over images of sum |R| outside the mask / sum |R|; empty without masks. */
+  readonly backgroundRelevance: Readonly<Record<string, number>>;
 }
 
 /** Contents of metrics.json. */
@@ -37,57 +23,14 @@ export interface Metrics {
   readonly range: RelevanceRange | null;
 }
 
-export interface EvaluationOptions {
-  readonly composite?: Composite;
-  /** Called between test sets with what comes next. */
-  readonly onPart?: (part: string) => void;
-}
-
-/** Accuracy on the three test sets, and background relevance of the predicted class on the biased one. */
-export async function evaluateModel(
-  device: Device,
-  name: ModelMetrics['name'],
-  model: Module,
-  data: Readonly<Record<TestSet, Dataset>>,
-  { composite, onPart }: EvaluationOptions = {},
-): Promise<ModelMetrics> {
-  const found = { biased: 0, unbiased: 0, deceiving: 0 };
-  for (const set of testSets) {
-    onPart?.(`accuracy on ${set}`);
-    found[set] = await accuracy(device, model, data[set]);
-  }
-  onPart?.('background relevance');
-  const biased = await backgroundRelevance(device, model, data.biased, { composite });
-  return { name, accuracy: found, backgroundRelevance: { biased } };
-}
-
-/**
- * Everything there is to say about a model on the three test sets, which show the same digits: intervals, classes,
- * calibration, localisation, deletion. Resolves to null if it was stopped; throws
- * DataError for a set that is not sound, and as `evaluateOnSets` does.
- */
-export async function evaluateFully(
-  device: Device,
-  name: ModelMetrics['name'],
-  model: Module,
-  data: Readonly<Record<TestSet, Dataset>>,
-  options: Omit<EvaluateModelOptions, 'isPaired'> = {},
-): Promise<EvaluationResult | null> {
-  for (const set of testSets) checkDataset(`evaluate ${set}`, data[set], { hasMasks: set === testSets[0] });
-  const sources = Object.fromEntries(testSets.map((set) => [set, memorySource(data[set])]));
-  return evaluateOnSets(device, name, model, sources, { ...options, isPaired: true });
-}
-
-/** The short numbers of an evaluation on the three test sets: what metrics.json holds. */
+/** The short numbers of an evaluation: what metrics.json holds. */
 export function metricsOf({ name, sets, localisation }: ModelEvaluation): ModelMetrics {
-  const found = Object.fromEntries(testSets.map((set) => [set, sets[set].accuracy.value])) as Record<
-    TestSet,
-    number
-  >;
+  const names = Object.keys(sets);
+  const share = localisation?.backgroundShare.value ?? null;
   return {
     name,
-    accuracy: found,
-    backgroundRelevance: { biased: localisation?.backgroundShare.value as number },
+    accuracy: Object.fromEntries(names.map((set) => [set, sets[set].accuracy.value])),
+    backgroundRelevance: share === null ? {} : { [names[0]]: share },
   };
 }
 
@@ -96,12 +39,14 @@ export const modelTitles = { classifier: 'classifier', isnet: 'ISNet' } as const
 
 /** The models side by side, one per line, in columns. */
 export function metricsTable(models: readonly ModelMetrics[]): string {
-  const rows = models.map(({ name, accuracy: found, backgroundRelevance: outside }) => [
+  const sets = Object.keys(models[0].accuracy);
+  const text = (share: number | null | undefined, digits: number): string => share?.toFixed(digits) ?? '-';
+  const rows = models.map(({ name, accuracy, backgroundRelevance }) => [
     modelTitles[name],
-    ...testSets.map((set) => found[set].toFixed(3)),
-    outside.biased.toFixed(4),
+    ...sets.map((set) => text(accuracy[set], 3)),
+    text(backgroundRelevance[sets[0]], 4),
   ]);
-  return inColumns([['model', ...testSets, 'background relevance'], ...rows]);
+  return inColumns([['model', ...sets, 'background relevance'], ...rows]);
 }
 
 /** The evaluations side by side with their 95 % intervals, one number per line. */

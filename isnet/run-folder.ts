@@ -16,8 +16,14 @@ export interface RunFolder {
   readonly path: string;
   readonly config: string;
   readonly environment: string;
+  /** Which images of which classes it is trained and tested on, in numbers. */
+  readonly data: string;
   /** One line per epoch and model. */
   readonly log: string;
+  /** The same as a table. */
+  readonly table: string;
+  /** Event files, a folder per model, where asked for. */
+  readonly tensorboard: string;
   /** Results; written last, so that its presence means the run is finished. */
   readonly metrics: string;
   /** Everything that was measured, with intervals. */
@@ -39,13 +45,17 @@ export interface RunFolder {
 const ownFiles = [
   'config.json',
   'environment.json',
+  'data.json',
   'metrics.jsonl',
+  'metrics.csv',
   'metrics.json',
   'evaluation.json',
   'report.html',
   'MODEL_CARD.md',
 ] as const;
 const ownFolders = ['weights', 'state', 'heatmaps'] as const;
+/** Folders that only some runs have. */
+const optionalFolders = ['tensorboard'] as const;
 
 /** The paths in a run folder, whether or not it exists. */
 export function runFolder(path: string): RunFolder {
@@ -53,14 +63,17 @@ export function runFolder(path: string): RunFolder {
     path,
     config: join(path, 'config.json'),
     environment: join(path, 'environment.json'),
+    data: join(path, 'data.json'),
     log: join(path, 'metrics.jsonl'),
+    table: join(path, 'metrics.csv'),
+    tensorboard: join(path, 'tensorboard'),
     metrics: join(path, 'metrics.json'),
     evaluation: join(path, 'evaluation.json'),
     report: join(path, 'report.html'),
     card: join(path, 'MODEL_CARD.md'),
     state: join(path, 'state', 'resume.safetensors'),
-    picture: join(path, 'heatmaps', 'test-digits.png'),
-    captions: join(path, 'heatmaps', 'test-digits.txt'),
+    picture: join(path, 'heatmaps', 'test-images.png'),
+    captions: join(path, 'heatmaps', 'test-images.txt'),
     weights: (name) => join(path, 'weights', `${name}.safetensors`),
   };
 }
@@ -73,7 +86,8 @@ export async function createRunFolder(path: string, { overwrite = false } = {}):
   const folder = runFolder(path);
   try {
     await mkdir(path, { recursive: true });
-    const names = await readdir(path);
+    // A lock alone is of a run that ended before it began.
+    const names = (await readdir(path)).filter((name) => name !== '.lock');
     if (names.length > 0 && !overwrite) {
       throw new RunFolderError(
         `run folder: '${path}' exists and is kept; pass --overwrite to replace it, --resume '${path}' to go on with it, or another --name`,
@@ -105,7 +119,7 @@ export async function openRunFolder(path: string): Promise<RunFolder> {
 /** Deletes what an earlier run left under the run's own names, and makes the folders inside. */
 export async function clearRunFolder({ path }: RunFolder): Promise<void> {
   try {
-    for (const name of [...ownFiles, ...ownFolders])
+    for (const name of [...ownFiles, ...ownFolders, ...optionalFolders])
       await rm(join(path, name), { recursive: true, force: true });
     for (const name of ownFolders) await mkdir(join(path, name));
   } catch (cause) {

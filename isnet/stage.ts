@@ -1,8 +1,9 @@
 // Trains one model of a run, saving it after every epoch so that the run can be cut off anywhere.
-import { TrainingError } from '../engine/errors.ts';
 import type { Device } from '../engine/tensor.ts';
+import type { Classifier } from '../nn/models/classifier.ts';
 import type { Module } from '../nn/module.ts';
 import {
+  loadPretrained,
   loadWeights,
   type ModelCard,
   restoreState,
@@ -11,11 +12,13 @@ import {
   saveState,
 } from './checkpoint.ts';
 import type { RunConfig, TrainingConfig } from './config.ts';
-import type { MarkerBiasBenchmark } from './data/marker-bias-benchmark.ts';
+import type { DataSplits } from './data/splits.ts';
 import { createModel, createOptimizer, inputOf, runningRangeOf, trainingOptions } from './from-config.ts';
+import { RunLog } from './logs/run-log.ts';
 import type { RelevanceRange } from './range.ts';
-import { appendToLog, type RunFolder } from './run-folder.ts';
-import { type EpochReport, type StepReport, startPosition, type TrainingPosition, train } from './train.ts';
+import type { RunFolder } from './run-folder.ts';
+import { type EpochReport, type StepReport, train } from './train.ts';
+import { startPosition, type TrainingPosition } from './training-position.ts';
 
 /** What a model is to its run: `range-copy` is the ordinary one that C1 and C2 are measured on, and is not reported. */
 export type Role = 'classifier' | 'range-copy' | 'isnet';
@@ -56,7 +59,7 @@ export interface RunContext {
   readonly config: RunConfig;
   readonly device: Device;
   readonly folder: RunFolder;
-  readonly data: MarkerBiasBenchmark;
+  readonly data: DataSplits;
   readonly signal?: AbortSignal;
   readonly progress?: (event: RunEvent) => void;
   /** Seconds of the run so far, including those before a resume. */
@@ -70,13 +73,21 @@ export function weightsPath(folder: RunFolder, { role, isMain }: Stage, which: '
 
 /** A stage's model with its best weights, which an earlier part of the run has trained. */
 export async function loadStage(context: RunContext, stage: Stage): Promise<Module> {
-  const model = freshModel(context);
+  const { device, config, data } = context;
+  const model = createModel(device, config.model, inputOf(data.train), config.seed, { isBlank: true });
   await loadWeights(weightsPath(context.folder, stage, 'best'), model);
   return model.eval();
 }
 
-function freshModel({ device, config, data }: RunContext): Module {
-  return createModel(device, config.model, inputOf(data.train), config.seed);
+/** Random weights, or those that the configuration begins with. Throws CheckpointError if they do not fit. */
+export async function firstModel({
+  device,
+  config,
+  data,
+}: Pick<RunContext, 'device' | 'config' | 'data'>): Promise<Classifier> {
+  const model = createModel(device, config.model, inputOf(data.train), config.seed);
+  if (config.model.weights !== null) await loadPretrained(config.model.weights, model);
+  return model;
 }
 
 /**
@@ -91,7 +102,7 @@ export async function trainStage(
 ): Promise<Module | null> {
   const { config, device, folder, data, signal, progress } = context;
   const { role, training } = stage;
-  const model = freshModel(context);
+  const model = await firstModel(context);
   const optimizer = createOptimizer(training, model.namedParameters());
   if (saved) restoreState(folder.state, saved, model, optimizer);
   const running = role === 'isnet' ? runningRangeOf(config.isnet, device, model) : null;
@@ -104,40 +115,41 @@ export async function trainStage(
     const runningRange = await running?.save();
     await saveState(folder.state, model, optimizer, { role, position, range, runningRange, seconds });
   };
+  const position = saved?.position ?? startPosition;
+  const log = await RunLog.open(folder, role, { tensorboard: config.tensorboard, step: position.step });
   const outcome = await train({
     device,
     model,
     optimizer,
     train: data.train,
-    validation: data.validation,
+    validation: data.validation ?? undefined,
     options: trainingOptions(
       training,
       config.seed,
       role === 'isnet' && bounds ? { config: config.isnet, model, range: bounds } : undefined,
     ),
-    position: saved?.position ?? startPosition,
+    position,
     signal,
-    onStep: (report) =>
+    onStep: (report) => {
+      log.step(report);
       progress?.({
         kind: 'step',
         role,
         epochs: training.epochs,
         secondsLeft: secondsLeft(report, training),
         report,
-      }),
+      });
+    },
     onEpoch: async (report) => {
-      checkValidation(report);
       if (report.isBest) await saveModel(weightsPath(folder, stage, 'best'), model, card);
-      const estimate = running ? { range: await running.read() } : {};
-      await appendToLog(folder, { ...logLine(role, report), ...estimate });
+      await log.epoch(report, running ? await running.read() : role === 'isnet' ? range : null);
       // The state last: it is what says that the epoch is saved.
       await save(report.position);
       progress?.({ kind: 'epoch', role, epochs: training.epochs, report });
     },
-  });
+  }).finally(() => log.close());
   // After the last epoch there is nothing left to interrupt: its state is saved already.
-  const isDone = outcome.position.epoch >= training.epochs;
-  if (outcome.isInterrupted && !isDone) await save(outcome.position);
+  if (outcome.isInterrupted && !outcome.isDone) await save(outcome.position);
   optimizer.dispose();
   running?.dispose();
   if (outcome.isInterrupted) return null;
@@ -162,29 +174,4 @@ function secondsLeft(
   { batchSize }: TrainingConfig,
 ): number {
   return ((stepCount - step) * batchSize) / imagesPerSecond;
-}
-
-function logLine(
-  model: Role,
-  { epoch, train, validation, isBest, seconds, imagesPerSecond, position }: EpochReport,
-) {
-  return {
-    model,
-    epoch: epoch + 1,
-    step: position.step,
-    train,
-    validation,
-    isBest,
-    seconds,
-    imagesPerSecond,
-  };
-}
-
-/** A NaN here would end up in best.safetensors, and no later loss is below NaN. */
-function checkValidation({ epoch, validation }: EpochReport): void {
-  if (validation && !Number.isFinite(validation.total)) {
-    throw new TrainingError(
-      `train: the validation loss is ${validation.total} after epoch ${epoch + 1}; lower the learning rate or P, or clip gradients; the last saved state is intact`,
-    );
-  }
 }

@@ -1,32 +1,29 @@
-// What a step of training is to the device: one captured function of the batch and of the few numbers that change.
+// What a step of training is to the device: one captured function of the batch and of the few numbers that change; or two,
+// where a batch goes through in parts whose gradients are added up before the optimiser moves.
 import { type CapturedStep, capture } from '../engine/capture.ts';
-import { full, tensor } from '../engine/create.ts';
+import { assign, full, literal, tensor } from '../engine/create.ts';
 import { backward } from '../engine/grad.ts';
+import { add, mul } from '../engine/ops/arithmetic.ts';
 import { reshape } from '../engine/ops/broadcast.ts';
-import { concat } from '../engine/ops/layout.ts';
-import { scope } from '../engine/scope.ts';
-import type { Device, Tensor } from '../engine/tensor.ts';
+import { concat, slice } from '../engine/ops/layout.ts';
+import { keep, scope, withoutRecording } from '../engine/scope.ts';
+import { type Device, release, type Tensor } from '../engine/tensor.ts';
+import { GradientSum } from '../nn/gradient-sum.ts';
 import type { Module } from '../nn/module.ts';
 import type { Optimizer } from '../nn/optim.ts';
-import {
-  type Batch,
-  type ClassificationOptions,
-  classifierLosses,
-  type IsnetOptions,
-  isnetLosses,
-  type Losses,
-  type StepNumbers,
-} from './objective.ts';
+import type { Batch, Losses, Objective, StepNumbers } from './objective.ts';
 
 /** Tensors that a training step takes. `scalars` are the optimiser's, see `Optimizer.nextScalars`. */
 type StepInputs = Plain<Batch & StepNumbers & { readonly scalars: Tensor }>;
+/** Of a part of a step: `shares` [1 + terms] are what its total and each term count in those of the step. */
+type PartInputs = Plain<Batch & StepNumbers & { readonly shares: Tensor }>;
 
 /** The same fields as an object type, which, unlike an interface, passes for tensors by name. */
 type Plain<T> = { readonly [Name in keyof T]: T[Name] };
 
-export interface TrainStepOptions extends ClassificationOptions {
-  /** The heatmap loss; without it an ordinary classifier is trained. */
-  readonly isnet?: IsnetOptions;
+export interface TrainStepOptions {
+  /** What is minimised. */
+  readonly losses: Objective;
   /** Largest global gradient norm; none by default. */
   readonly clipNorm?: number;
   /** Fixes what the stochastic variant draws. */
@@ -40,13 +37,11 @@ export interface StepPlan {
   readonly counter: number;
 }
 
-/** Losses of a batch under the options, recorded. An ordinary classifier looks neither at P nor at the masks. */
-function lossesOf(model: Module, options: TrainStepOptions, inputs: Batch & StepNumbers): Losses {
-  const { isnet, isMultiLabel, posWeight } = options;
-  const classification = { isMultiLabel, posWeight };
-  return isnet
-    ? isnetLosses(model, inputs, { ...classification, ...isnet }, inputs)
-    : classifierLosses(model, inputs, classification);
+/** A part of a step, and its shares of the step's mean classification and heatmap losses: see `partsOf`. */
+export interface StepPart extends StepPlan {
+  readonly upload: () => Batch;
+  readonly classification: number;
+  readonly heatmap: number;
 }
 
 /** [total, classification] or [total, classification, heatmap] as one tensor. */
@@ -80,6 +75,7 @@ export class TrainStep {
   readonly #options: TrainStepOptions;
   readonly #device: Device;
   readonly #run: CapturedStep<StepInputs, { losses: Tensor }>;
+  #parts: StepInParts | null = null;
 
   constructor(device: Device, model: Module, optimizer: Optimizer, options: TrainStepOptions) {
     this.#device = device;
@@ -88,7 +84,7 @@ export class TrainStep {
     this.#options = options;
     const parameters = [...optimizer.parameters.values()];
     this.#run = capture(device, (inputs: StepInputs) => {
-      const all = lossesOf(model, options, inputs);
+      const all = options.losses(model, inputs);
       const losses = packed(all);
       const gradients = backward(all.total, parameters, { retain: [losses] });
       optimizer.apply(gradients, inputs.scalars, { clipNorm: options.clipNorm });
@@ -99,15 +95,17 @@ export class TrainStep {
   /** Records the step for a batch of this size without taking it, and compiles its kernels side by side. */
   async prepare(upload: () => Batch): Promise<void> {
     const device = this.#device;
-    const { stepCount } = this.#optimizer;
-    const { length } = this.#optimizer.nextScalars(0);
-    this.#optimizer.stepCount = stepCount;
     let prepared: Promise<void> | undefined;
     scope(device, () => {
       const inputs = uploadInputs(device, upload, { P: 0, counter: 0 }, this.#options.seed);
-      prepared = this.#run.prepare({ ...inputs, scalars: full(device, [length], 0) });
+      prepared = this.#run.prepare({ ...inputs, scalars: full(device, [scalarCount(this.#optimizer)], 0) });
     });
     await prepared;
+  }
+
+  /** The same for a part of this size of a step in parts. */
+  async preparePart(upload: () => Batch): Promise<void> {
+    await this.#stepInParts().prepare(upload);
   }
 
   /**
@@ -123,17 +121,130 @@ export class TrainStep {
     });
   }
 
+  /**
+   * One step on a batch in parts, one after another. Only one part is on the device at a time; its numbers are those of
+   * the whole batch up to rounding, but for BatchNorm, whose statistics are of the parts. Returns losses as `train` does.
+   */
+  trainInParts(parts: readonly StepPart[], learningRate: number): Tensor {
+    return this.#stepInParts().train(parts, learningRate);
+  }
+
   /** The losses of a batch, in the same form, with the model as it is. */
   evaluate(upload: () => Batch, plan: StepPlan): Tensor {
     const device = this.#device;
     return scope(device, () => {
       const inputs = uploadInputs(device, upload, plan, this.#options.seed);
-      return packed(lossesOf(this.#model, this.#options, inputs));
+      return packed(this.#options.losses(this.#model, inputs));
     });
+  }
+
+  #stepInParts(): StepInParts {
+    this.#parts ??= new StepInParts(this.#device, this.#model, this.#optimizer, this.#options);
+    return this.#parts;
   }
 
   /** Gives back the buffers of the captured steps. */
   dispose(): void {
     this.#run.dispose();
+    this.#parts?.dispose();
   }
+}
+
+// [total, classification, heatmap]; of a classifier the last stays 0.
+const LOSS_COUNT = 3;
+
+/** Steps whose gradient is the sum of those of parts of the batch: one captured function per part, one to move. */
+class StepInParts {
+  readonly #device: Device;
+  readonly #optimizer: Optimizer;
+  readonly #seed: number;
+  readonly #gradients: GradientSum;
+  /** Losses of the parts so far, by their shares: [3]. */
+  readonly #losses: Tensor;
+  readonly #add: CapturedStep<PartInputs, Record<never, Tensor>>;
+  readonly #move: CapturedStep<{ readonly scalars: Tensor }, { losses: Tensor }>;
+  #hasHeatmap = false;
+
+  constructor(device: Device, model: Module, optimizer: Optimizer, options: TrainStepOptions) {
+    this.#device = device;
+    this.#optimizer = optimizer;
+    this.#seed = options.seed;
+    const parameters = [...optimizer.parameters.values()];
+    this.#gradients = new GradientSum(device, parameters);
+    this.#losses = keep(full(device, [LOSS_COUNT], 0));
+    this.#add = capture(device, ({ shares, ...inputs }: PartInputs) => {
+      const all = options.losses(model, inputs);
+      this.#hasHeatmap = all.heatmap !== null;
+      const losses = packed(all);
+      const gradients = backward(all.total, parameters, { retain: [losses] });
+      this.#gradients.add(gradients, reshape(slice(shares, [0], [1]), []));
+      this.#addLosses(losses, shares);
+      return {};
+    });
+    this.#move = capture(device, ({ scalars }: { readonly scalars: Tensor }) => {
+      optimizer.applySum(this.#gradients, scalars, { clipNorm: options.clipNorm });
+      this.#gradients.clear();
+      const count = this.#hasHeatmap ? LOSS_COUNT : LOSS_COUNT - 1;
+      const losses = add(slice(this.#losses, [0], [count]), 0);
+      withoutRecording(device, () => scope(device, () => assign(this.#losses, mul(this.#losses, 0))));
+      return { losses };
+    });
+  }
+
+  #addLosses(losses: Tensor, shares: Tensor): void {
+    const device = this.#device;
+    withoutRecording(device, () =>
+      scope(device, () => {
+        const isShort = losses.shape[0] < LOSS_COUNT;
+        const all = isShort ? concat([losses, literal(device, [0], [1])], 0) : losses;
+        assign(this.#losses, add(this.#losses, mul(all, shares)));
+      }),
+    );
+  }
+
+  async prepare(upload: () => Batch): Promise<void> {
+    const device = this.#device;
+    const prepared: Promise<void>[] = [];
+    scope(device, () => {
+      const inputs = uploadInputs(device, upload, { P: 0, counter: 0 }, this.#seed);
+      prepared.push(this.#add.prepare({ ...inputs, shares: full(device, [LOSS_COUNT], 0) }));
+      prepared.push(this.#move.prepare({ scalars: full(device, [scalarCount(this.#optimizer)], 0) }));
+    });
+    await Promise.all(prepared);
+  }
+
+  train(parts: readonly StepPart[], learningRate: number): Tensor {
+    const device = this.#device;
+    for (const part of parts) scope(device, () => this.#addPart(part));
+    return scope(device, () => {
+      const scalars = this.#optimizer.nextScalars(learningRate);
+      return this.#move({ scalars: tensor(device, scalars, [scalars.length]) }).losses;
+    });
+  }
+
+  /**
+   * a (1 - P) C + b P H, for the shares a and b, is s ((1 - P') C + P' H) with s = a (1 - P) + b P and P' = b P / s: so an
+   * objective need not know of parts.
+   */
+  #addPart({ upload, P, counter, classification: a, heatmap: b }: StepPart): void {
+    const share = a * (1 - P) + b * P;
+    const plan = { P: share > 0 ? (b * P) / share : 0, counter };
+    const inputs = uploadInputs(this.#device, upload, plan, this.#seed);
+    this.#add({ ...inputs, shares: tensor(this.#device, [share, a, b], [LOSS_COUNT]) });
+  }
+
+  dispose(): void {
+    this.#add.dispose();
+    this.#move.dispose();
+    this.#gradients.dispose();
+    release(this.#losses);
+  }
+}
+
+/** How many numbers the optimiser takes per step; asking for them counts no step. */
+function scalarCount(optimizer: Optimizer): number {
+  const { stepCount } = optimizer;
+  const { length } = optimizer.nextScalars(0);
+  optimizer.stepCount = stepCount;
+  return length;
 }

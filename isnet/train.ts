@@ -1,54 +1,31 @@
 // The training loop, of ordinary classifiers and ISNets alike.
 import { readAll } from '../engine/create.ts';
-import { TrainingError, UsageError } from '../engine/errors.ts';
+import { OutOfMemoryError, TrainingError } from '../engine/errors.ts';
 import { type Device, release, type Tensor } from '../engine/tensor.ts';
-import { Dropout } from '../nn/layers.ts';
 import type { Module } from '../nn/module.ts';
 import type { Optimizer } from '../nn/optim.ts';
-import { learningRateAt, type Schedule } from '../nn/schedule.ts';
-import { uploadHostBatch } from './batch.ts';
-import { checkDataset, type EmptyMaskPolicy } from './data/dataset.ts';
+import { afterEpoch } from '../nn/schedule.ts';
+import { checkDataset } from './data/dataset.ts';
 import { type BatchSource, sourceOf, type TrainingData } from './data/source.ts';
-import { LossMeter, type LossReport, type LossSums } from './loss-meter.ts';
-import type { Batch, ClassificationOptions, IsnetOptions } from './objective.ts';
-import { TrainStep } from './train-step.ts';
-import { finalHeatmapWeight, type HeatmapWeight, heatmapWeightAt } from './weight.ts';
+import { isExhausted, withLoss } from './early-stopping.ts';
+import { LossMeter, type LossReport } from './loss-meter.ts';
+import { type TermWeights, termWeights } from './micro-batches.ts';
+import { checkOptions, heatmapWeightOf, type TrainingOptions } from './training-options.ts';
+import { startPosition, type TrainingPosition } from './training-position.ts';
+import { TrainingSteps } from './training-steps.ts';
+import { firstDiverged, validate } from './validation.ts';
 
-export interface TrainingOptions extends ClassificationOptions {
-  readonly epochs: number;
-  readonly batchSize: number;
-  readonly learningRate: number;
-  readonly schedule: Schedule;
-  readonly warmupSteps?: number;
-  /** Largest global gradient norm; none by default. */
-  readonly clipNorm?: number;
-  /** Fixes the order of images and the draws of the stochastic variant. */
-  readonly seed: number;
-  /** The heatmap loss and its weight P; without it an ordinary classifier is trained. */
-  readonly isnet?: IsnetOptions & { readonly P: HeatmapWeight };
-  /** What an empty mask means to the heatmap loss; an error by default. */
-  readonly emptyMasks?: EmptyMaskPolicy;
-}
-
-/** Where a run stands between two steps. With the weights and the optimiser's state it is all that a resume needs. */
-export interface TrainingPosition {
-  /** The epoch that the next step belongs to, from 0. */
-  readonly epoch: number;
-  /** Batches of that epoch already done. */
-  readonly batch: number;
-  /** Steps done in all. */
-  readonly step: number;
-  /** Lowest validation loss so far; null before the first. */
-  readonly bestLoss: number | null;
-  /** Losses of the batches of that epoch already done; null before the first. */
-  readonly losses: LossSums | null;
-}
-
+/** Mean losses of the epoch so far, a few steps after the report before. */
 export interface StepReport extends LossReport {
   readonly epoch: number;
   readonly step: number;
   readonly stepCount: number;
   readonly imagesPerSecond: number;
+  /** Mean losses of the steps since that report. */
+  readonly recent: LossReport;
+  /** Of the last step. */
+  readonly learningRate: number;
+  readonly P: number;
 }
 
 export interface EpochReport {
@@ -57,8 +34,13 @@ export interface EpochReport {
   readonly validation: LossReport | null;
   /** The validation loss is the lowest so far (or there is no validation set). */
   readonly isBest: boolean;
+  /** Early stopping ends the training here. */
+  readonly isLast: boolean;
   readonly seconds: number;
   readonly imagesPerSecond: number;
+  /** Of the last step; null where the run was resumed behind it. */
+  readonly learningRate: number | null;
+  readonly P: number | null;
   readonly position: TrainingPosition;
 }
 
@@ -81,10 +63,9 @@ export interface TrainJob {
 export interface TrainOutcome {
   readonly position: TrainingPosition;
   readonly isInterrupted: boolean;
+  /** No epoch is left to train, or early stopping wants none. */
+  readonly isDone: boolean;
 }
-
-/** The run begins here. */
-export const startPosition: TrainingPosition = { epoch: 0, batch: 0, step: 0, bestLoss: null, losses: null };
 
 // Losses are read in groups: each read waits for the device, and a NaN is still found within a few steps.
 const STEPS_PER_READ = 8;
@@ -95,144 +76,201 @@ const turn = (): Promise<void> =>
     setTimeout(resolve);
   });
 
-/** Steps in one epoch of `options` over `count` images; the last, smaller batch counts. */
-const stepsPerEpoch = (count: number, batchSize: number): number => Math.ceil(count / batchSize);
-
-/** One optimisation step; returns its losses as a tensor that the caller reads and releases. */
-function trainStep(
-  { model, train, options }: TrainJob,
-  steps: TrainStep,
-  upload: () => Batch,
-  step: number,
-  epoch: number,
-  stepCount: number,
-): Tensor {
-  for (const [, module] of model.namedModules()) if (module instanceof Dropout) module.atStep(step);
-  const { isnet, batchSize, schedule, learningRate, warmupSteps } = options;
-  const progress = step / stepsPerEpoch(train.count, batchSize);
-  const P = isnet ? heatmapWeightAt(isnet.P, epoch, progress) : 0;
-  const rate = learningRateAt(step, { schedule, learningRate, stepCount, warmupSteps });
-  return steps.train(upload, { P, counter: step }, rate);
-}
-
-function checkFinite(values: ArrayLike<number>, step: number, epoch: number): void {
-  const names = ['total', 'classification', 'heatmap'];
-  for (const i of [1, 2, 0]) {
-    if (i < values.length && !Number.isFinite(values[i])) {
-      throw new TrainingError(
-        `train: the ${names[i]} loss is ${values[i]} at step ${step + 1} (epoch ${epoch + 1}); lower the learning rate or P, or clip gradients; the last saved state is intact`,
-      );
-    }
-  }
-}
-
-/** Mean losses on a dataset in evaluation mode, with the heatmap loss at its final weight. */
-async function validate(
-  { device, model, options }: TrainJob,
-  steps: TrainStep,
-  source: BatchSource,
-): Promise<LossReport> {
-  const P = options.isnet ? finalHeatmapWeight(options.isnet.P, options.epochs) : 0;
-  const meter = new LossMeter();
-  let counter = 0;
-  model.eval();
-  // Small images go faster many at a time; large ones may not fit.
-  const pixels = source.height * source.width;
-  const batchSize = Math.max(options.batchSize, Math.min(128, Math.floor(2 ** 17 / pixels)));
-  for await (const batch of source.epoch({ batchSize, shuffle: false })) {
-    const losses = steps.evaluate(() => uploadHostBatch(device, source, batch), { P, counter: counter++ });
-    meter.add((await readAll([losses]))[0], batch.count);
-    release(losses);
-  }
-  model.train();
-  return meter.report();
-}
-
-function checkOptions({ epochs, batchSize, learningRate, isnet }: TrainingOptions): void {
-  const isCount = (n: number) => Number.isInteger(n) && n > 0;
-  if (!isCount(epochs) || !isCount(batchSize) || !(learningRate > 0)) {
-    throw new UsageError(
-      `train: epochs ${epochs}, batch size ${batchSize}, learning rate ${learningRate}; all must be above 0, the first two whole`,
-    );
-  }
-  if (isnet) for (let epoch = 0; epoch < epochs; epoch++) heatmapWeightAt(isnet.P, epoch, epoch);
-}
-
 /** Before the first step: a bad sample in the last batch must not cost an epoch. A classifier does not look at masks. */
-function checkData({ train: images, validation, options: { isnet, emptyMasks } }: TrainJob): void {
-  const rules = { emptyMasks, hasMasks: isnet !== undefined };
+function checkData({ train: images, validation, options }: TrainJob): void {
+  const rules = { emptyMasks: options.emptyMasks, hasMasks: heatmapWeightOf(options) !== null };
   // A source checks its images as it opens them.
   if (!('epoch' in images)) checkDataset('train', images, rules);
   if (validation && !('epoch' in validation)) checkDataset('train: validation', validation, rules);
 }
 
 /**
- * Trains until all epochs are done or `signal` aborts; parameters and optimiser are updated in place. The same seed
- * and position give the same steps. Throws DataError for a data set that is not sound, before the first step, and
- * TrainingError when a loss is NaN or infinite, naming the step.
+ * Trains until all epochs are done, early stopping ends it or `signal` aborts; parameters and optimiser are updated in
+ * place. The same seed and position give the same steps. Throws UsageError and DataError for options and data that are not
+ * sound, before the first step; TrainingError when a loss is NaN or infinite, naming the step; OutOfMemoryError.
  */
 export async function train(job: TrainJob): Promise<TrainOutcome> {
-  const { device, model, options } = job;
-  checkOptions(options);
+  const { device, model, optimizer, options } = job;
+  checkOptions(options, job.validation !== undefined);
   checkData(job);
-  const { isMultiLabel } = sourceOf(job.train);
-  const steps = new TrainStep(device, model, job.optimizer, {
-    ...options,
-    isMultiLabel: options.isMultiLabel ?? isMultiLabel,
-  });
+  const steps = new TrainingSteps(device, model, optimizer, sourceOf(job.train), options);
   try {
     return await trainEpochs(job, steps);
+  } catch (cause) {
+    throw cause instanceof OutOfMemoryError ? withAdvice(cause, job) : cause;
   } finally {
     steps.dispose();
   }
 }
 
-async function trainEpochs(job: TrainJob, steps: TrainStep): Promise<TrainOutcome> {
-  const { device, model, options, signal } = job;
-  const { epochs, batchSize, seed } = options;
-  const source = sourceOf(job.train);
-  const stepCount = epochs * stepsPerEpoch(job.train.count, batchSize);
-  let { epoch, batch, step, bestLoss, losses } = job.position ?? startPosition;
+async function trainEpochs(job: TrainJob, steps: TrainingSteps): Promise<TrainOutcome> {
+  const { model, options, signal } = job;
+  let position = job.position ?? startPosition;
+  const isDone = () => position.epoch >= options.epochs || isStoppedEarly(position, options);
   model.train();
-  for (; epoch < epochs; epoch++, batch = 0, losses = null) {
-    const meter = new LossMeter(losses ?? undefined);
-    const startMs = performance.now();
-    let images = 0;
-    let pending: { losses: Tensor; step: number; images: number }[] = [];
-    const drain = async () => {
-      const values = await readAll(pending.map(({ losses }) => losses));
-      pending.forEach((done, i) => {
-        release(done.losses);
-        checkFinite(values[i], done.step, epoch);
-        meter.add(values[i], done.images);
-      });
-      pending = [];
-      const imagesPerSecond = (1000 * images) / (performance.now() - startMs);
-      job.onStep?.({ ...meter.report(), epoch, step, stepCount, imagesPerSecond });
-    };
-    for await (const host of source.epoch({ batchSize, seed, epoch, skip: batch, isAugmented: true })) {
-      const upload = () => uploadHostBatch(device, source, host);
-      if (images === 0) await steps.prepare(upload);
-      const losses = trainStep(job, steps, upload, step, epoch, stepCount);
-      pending.push({ losses, step, images: host.count });
-      images += host.count;
-      step++;
-      batch++;
+  while (!isDone()) {
+    const epoch = new Epoch(job, steps, position);
+    if (!(await epoch.train())) return { position: epoch.position, isInterrupted: true, isDone: false };
+    const validation = job.validation
+      ? await validate(model, steps, sourceOf(job.validation), options, position.epoch)
+      : null;
+    const report = epoch.report(validation);
+    await job.onEpoch?.(report);
+    position = report.position;
+    if (signal?.aborted) return { position, isInterrupted: true, isDone: isDone() };
+  }
+  return { position, isInterrupted: false, isDone: true };
+}
+
+const isStoppedEarly = ({ earlyStopping }: TrainingPosition, options: TrainingOptions): boolean =>
+  options.earlyStopping !== undefined && isExhausted(earlyStopping, options.earlyStopping);
+
+/** A step whose losses are still on the device. */
+interface Pending {
+  readonly losses: Tensor;
+  readonly step: number;
+  readonly weights: TermWeights;
+}
+
+/** One epoch under way. */
+class Epoch {
+  position: TrainingPosition;
+  readonly #job: TrainJob;
+  readonly #steps: TrainingSteps;
+  readonly #source: BatchSource;
+  readonly #meter: LossMeter;
+  readonly #startMs = performance.now();
+  #images = 0;
+  #pending: Pending[] = [];
+  #last: { readonly learningRate: number; readonly P: number } | null = null;
+
+  constructor(job: TrainJob, steps: TrainingSteps, position: TrainingPosition) {
+    this.#job = job;
+    this.#steps = steps;
+    this.#source = sourceOf(job.train);
+    this.position = position;
+    this.#meter = new LossMeter(position.losses ?? undefined);
+  }
+
+  /** Takes the steps that are left in the epoch. False if the signal cut it off; `position` is then behind its last step. */
+  async train(): Promise<boolean> {
+    const { options, signal } = this.#job;
+    const { batchSize, seed } = options;
+    const { epoch, batch: skip } = this.position;
+    for await (const batch of this.#source.epoch({ batchSize, seed, epoch, skip, isAugmented: true })) {
+      await this.#steps.prepare(batch);
+      const { losses, ...last } = this.#steps.take(batch, this.position);
+      this.#last = last;
+      const weights = termWeights(batch, this.#steps.classification);
+      this.#pending.push({ losses, step: this.position.step, weights });
+      this.#images += batch.count;
+      this.position = { ...this.position, batch: this.position.batch + 1, step: this.position.step + 1 };
       if (signal) await turn();
-      if (pending.length >= STEPS_PER_READ || signal?.aborted) await drain();
+      if (this.#pending.length >= STEPS_PER_READ || signal?.aborted) await this.#readLosses();
       if (signal?.aborted) {
-        return { position: { epoch, batch, step, bestLoss, losses: meter.sums() }, isInterrupted: true };
+        this.position = { ...this.position, losses: this.#meter.sums() };
+        return false;
       }
     }
-    if (pending.length > 0) await drain();
-    const validation = job.validation ? await validate(job, steps, sourceOf(job.validation)) : null;
-    const isBest = !validation || bestLoss === null || validation.total < bestLoss;
-    if (validation && isBest) bestLoss = validation.total;
-    const seconds = (performance.now() - startMs) / 1000;
-    const position = { epoch: epoch + 1, batch: 0, step, bestLoss, losses: null };
-    const report = { epoch, train: meter.report(), validation, isBest, seconds, position };
-    await job.onEpoch?.({ ...report, imagesPerSecond: images / seconds });
-    if (signal?.aborted) return { position, isInterrupted: true };
+    if (this.#pending.length > 0) await this.#readLosses();
+    return true;
   }
-  return { position: { epoch, batch: 0, step, bestLoss, losses: null }, isInterrupted: false };
+
+  /** Waits for the steps since the last call. Throws TrainingError if a loss is not finite. */
+  async #readLosses(): Promise<void> {
+    const { epoch, step } = this.position;
+    const recent = new LossMeter();
+    const values = await readAll(this.#pending.map(({ losses }) => losses));
+    this.#pending.forEach((done, i) => {
+      release(done.losses);
+      checkFinite(values[i], done.step, epoch);
+      for (const meter of [this.#meter, recent]) meter.add(values[i], done.weights);
+    });
+    this.#pending = [];
+    if (!this.#last) return;
+    this.#job.onStep?.({
+      ...this.#meter.report(),
+      ...this.#last,
+      recent: recent.report(),
+      epoch,
+      step,
+      stepCount: this.#steps.stepCount,
+      imagesPerSecond: this.#images / this.#seconds(),
+    });
+  }
+
+  /** What the epoch came to, and where the run goes on. */
+  report(validation: LossReport | null): EpochReport {
+    const { options } = this.#job;
+    const { epoch, step, bestLoss } = this.position;
+    const isBest = !validation || bestLoss === null || validation.total < bestLoss;
+    const position: TrainingPosition = {
+      epoch: epoch + 1,
+      batch: 0,
+      step,
+      bestLoss: validation && isBest ? validation.total : bestLoss,
+      losses: null,
+      ...watched(this.position, validation, options),
+    };
+    const seconds = this.#seconds();
+    return {
+      epoch,
+      train: this.#meter.report(),
+      validation,
+      isBest,
+      isLast: isStoppedEarly(position, options),
+      seconds,
+      imagesPerSecond: this.#images / seconds,
+      learningRate: this.#last?.learningRate ?? null,
+      P: this.#last?.P ?? null,
+      position,
+    };
+  }
+
+  #seconds(): number {
+    return (performance.now() - this.#startMs) / 1000;
+  }
+}
+
+/** What schedule `plateau` and early stopping make of an epoch. */
+function watched(
+  { plateau, earlyStopping }: TrainingPosition,
+  validation: LossReport | null,
+  options: TrainingOptions,
+): Pick<TrainingPosition, 'plateau' | 'earlyStopping'> {
+  if (!validation) return { plateau, earlyStopping };
+  const { learningRate, minLearningRate, schedule } = options;
+  const rate = plateau ?? { learningRate, best: null, badEpochs: 0 };
+  return {
+    plateau:
+      schedule === 'plateau'
+        ? afterEpoch(rate, validation.total, { ...options.plateau, minLearningRate })
+        : null,
+    earlyStopping: options.earlyStopping
+      ? withLoss(earlyStopping, validation.total, options.earlyStopping)
+      : null,
+  };
+}
+
+function checkFinite(values: ArrayLike<number>, step: number, epoch: number): void {
+  const diverged = firstDiverged(values);
+  if (!diverged) return;
+  throw new TrainingError(
+    `train: the ${diverged.name} loss is ${diverged.value} at step ${step + 1} (epoch ${epoch + 1}); lower the learning rate or P, or clip gradients; the last saved state is intact`,
+  );
+}
+
+/** The same error with what to do about it in a training. */
+function withAdvice(cause: OutOfMemoryError, { device, options }: TrainJob): OutOfMemoryError {
+  const { batchSize, accumulate = 1, isnet } = options;
+  const [what] = cause.message.split('; use a smaller batch');
+  const ways = [`a batch size below ${batchSize}`];
+  if (batchSize > accumulate) ways.push(`more than ${accumulate} parts per step (accumulate)`);
+  if (isnet?.variant === 'original')
+    ways.push("variant 'stochastic', one map per image in place of one per class");
+  const { peakBytes } = device.memory();
+  return new OutOfMemoryError(
+    `train: ${what} (${peakBytes} bytes at most so far); use ${ways.join(', or ')}; the last saved state is intact`,
+    { cause },
+  );
 }

@@ -12,6 +12,7 @@ import { mapCount } from './maps.ts';
 import type { Rule } from './rule.ts';
 import { epsilon } from './rules.ts';
 import { isNormalized, normalizationCall } from './structure/normalization.ts';
+import { sharesRule } from './structure/shares.ts';
 import { adviceOn, structuralRule } from './structure.ts';
 
 /** A step of the relevance walk, with what reports say about it. */
@@ -60,6 +61,15 @@ function normalizationStep(t: Tensor, composite: Composite, pass: ForwardPass): 
   return { inputs: [input], name: pass.nameOf(layer), kind: layer.constructor.name, rule, call, pull };
 }
 
+/** Gates and log-sum-exp pools, whatever the composite. */
+function sharesStep(t: Tensor, pass: ForwardPass): RelevanceStep | null {
+  const pull = sharesRule(t);
+  if (!pull || !t.call) return null;
+  const { layer, input } = t.call;
+  const kind = layer.constructor.name;
+  return { inputs: [input], name: pass.nameOf(layer), kind, rule: null, call: null, pull };
+}
+
 function opStep(t: Tensor, composite: Composite, pass: ForwardPass): RelevanceStep | null {
   const { origin } = t;
   if (!origin) return null;
@@ -91,7 +101,12 @@ function opStep(t: Tensor, composite: Composite, pass: ForwardPass): RelevanceSt
 
 /** How relevance goes on from a tensor: by the composite's rule for its layer, or by its op's rule; null at leaves. */
 export function relevanceStep(t: Tensor, composite: Composite, pass: ForwardPass): RelevanceStep | null {
-  return layerStep(t, composite, pass) ?? normalizationStep(t, composite, pass) ?? opStep(t, composite, pass);
+  return (
+    layerStep(t, composite, pass) ??
+    normalizationStep(t, composite, pass) ??
+    sharesStep(t, pass) ??
+    opStep(t, composite, pass)
+  );
 }
 
 export interface RelevanceOptions {

@@ -15,10 +15,20 @@ function checkTargets(where: string, logits: Tensor, targets: Tensor): void {
   }
 }
 
-/** Mean over the batch of -sum_c t_c log softmax(z)_c, for logits z and targets t, both [N, C]. Returns []. */
-export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
+export interface CrossEntropyOptions {
+  /** Weights w [C] of the classes: those that are rare count more. */
+  readonly weight?: Tensor;
+}
+
+/**
+ * Mean over the batch of -sum_c t_c log softmax(z)_c, for logits z and targets t, both [N, C]. With weights as in PyTorch a
+ * weighted mean: -sum_nc w_c t_nc log softmax(z)_nc / sum_nc w_c t_nc. Returns [].
+ */
+export function crossEntropy(logits: Tensor, targets: Tensor, { weight }: CrossEntropyOptions = {}): Tensor {
   checkTargets('crossEntropy', logits, targets);
-  return div(sumProduct(logSoftmax(logits), targets), -logits.shape[0]);
+  if (!weight) return div(sumProduct(logSoftmax(logits), targets), -logits.shape[0]);
+  const weighted = mul(targets, weight);
+  return neg(div(sumProduct(logSoftmax(logits), weighted), sum(weighted)));
 }
 
 export interface BceOptions {

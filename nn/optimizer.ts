@@ -8,6 +8,7 @@ import { formatShape, isSameShape } from '../engine/shape.ts';
 import { release, type Tensor } from '../engine/tensor.ts';
 import { blocksOf, type ParameterBlock } from './flat-parameters.ts';
 import { clip } from './gradient-norm.ts';
+import type { GradientSum } from './gradient-sum.ts';
 
 /** Parameters and their running tensors, as `update` sees them: all of shape [size]. */
 export interface FlatState {
@@ -77,19 +78,28 @@ export abstract class Optimizer {
    * Moves every parameter one step against its gradient; `scalars` holds the numbers of `nextScalars`. Throws ShapeError
    * if there is not one gradient per parameter, of its shape.
    */
-  apply(gradients: readonly Tensor[], scalars: Tensor, { clipNorm }: StepOptions = {}): void {
+  apply(gradients: readonly Tensor[], scalars: Tensor, options: StepOptions = {}): void {
     this.#checkGradients(gradients);
     if (gradients.length === 0) return;
     this.#aside(() => {
       const flat = this.#blocks.map(({ layout }) => layout.join(gradients));
-      const clipped = clipNorm === undefined ? flat : clip(flat, clipNorm);
-      const parts = Array.from({ length: scalars.shape[0] }, (_, i) => reshape(slice(scalars, [i], [1]), []));
-      this.#blocks.forEach(({ layout, slots }, i) => {
-        // Joined anew at each step: parameters are everyone's, and may have been loaded or averaged since.
-        const p = layout.join(this.#tensors);
-        const slot = (name: string) => slots.get(name) as Tensor;
-        layout.write(this.update({ p, g: clipped[i], slot }, parts), this.#tensors);
-      });
+      this.#move(flat, scalars, options);
+    });
+  }
+
+  /** As `apply`, for a sum of gradients of this optimiser's parameters. */
+  applySum(sum: GradientSum, scalars: Tensor, options: StepOptions = {}): void {
+    this.#aside(() => this.#move(sum.blocks, scalars, options));
+  }
+
+  #move(flat: readonly Tensor[], scalars: Tensor, { clipNorm }: StepOptions): void {
+    const clipped = clipNorm === undefined ? flat : clip(flat, clipNorm);
+    const parts = Array.from({ length: scalars.shape[0] }, (_, i) => reshape(slice(scalars, [i], [1]), []));
+    this.#blocks.forEach(({ layout, slots }, i) => {
+      // Joined anew at each step: parameters are everyone's, and may have been loaded or averaged since.
+      const p = layout.join(this.#tensors);
+      const slot = (name: string) => slots.get(name) as Tensor;
+      layout.write(this.update({ p, g: clipped[i], slot }, parts), this.#tensors);
     });
   }
 

@@ -20,12 +20,14 @@ const nodeFiles = new Set([
   'isnet/node.ts',
   'isnet/cli.ts',
   'isnet/run-folder.ts',
+  'isnet/run-lock.ts',
   'isnet/checkpoint.ts',
   'isnet/experiment.ts',
   'isnet/environment.ts',
 ]);
 const isNodeFile = (file: string) =>
-  nodeFiles.has(file) || /^(isnet\/commands|isnet\/data\/files|bench|tests)\//.test(file);
+  nodeFiles.has(file) ||
+  /^(isnet\/(commands|compare|data\/files|benchmarks\/files)|bench|tests)\//.test(file);
 
 function sources(folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true, recursive: true })

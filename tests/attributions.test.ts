@@ -14,12 +14,12 @@ import { integratedGradients } from '../lrp/attributions/integrated-gradients.ts
 import { occlusion } from '../lrp/attributions/occlusion.ts';
 import { lrp } from '../lrp/attributions/relevance.ts';
 import { deconvnet, guidedBackprop } from '../lrp/attributions/relu-rules.ts';
-import { upsampleBilinear } from '../lrp/attributions/resample.ts';
 import { smoothGrad } from '../lrp/attributions/smooth-grad.ts';
 import { epsilonComposite } from '../lrp/composite.ts';
 import { explain } from '../lrp/explain.ts';
 import { AdaptiveAvgPool2d, Conv2d, Flatten, Linear, ReLU } from '../nn/layers.ts';
 import { Module, Sequential } from '../nn/module.ts';
+import { upsampleBilinear } from '../nn/resample.ts';
 import { expectClose } from './close.ts';
 import { example, fill, imagesOn } from './filled-nets.ts';
 import { fillNet, initOn, normNet, plainNet, smallImages } from './small-nets.ts';

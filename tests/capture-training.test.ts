@@ -10,7 +10,7 @@ import type { Shape } from '../engine/shape.ts';
 import { release, type Tensor } from '../engine/tensor.ts';
 import { uploadBatch } from '../isnet/batch.ts';
 import type { Dataset } from '../isnet/data/dataset.ts';
-import { isnetLosses } from '../isnet/objective.ts';
+import { isnetLosses, isnetObjective } from '../isnet/objective.ts';
 import { TrainStep } from '../isnet/train-step.ts';
 import { BatchNorm2d } from '../nn/batch-norm.ts';
 import { Conv2d, Dropout, Flatten, Linear, ReLU } from '../nn/layers.ts';
@@ -109,7 +109,7 @@ test('a net with BatchNorm and Dropout trains as without capturing, with evaluat
   const results: unknown[] = [];
   for (const isCaptured of [false, true]) {
     const { net, dropout, optimizer } = newNet();
-    const steps = new TrainStep(gpu, net, optimizer, { isnet, clipNorm: 1, seed: 5 });
+    const steps = new TrainStep(gpu, net, optimizer, { losses: isnetObjective(isnet), clipNorm: 1, seed: 5 });
     const uncaptured = (indices: number[], P: number, counter: number, rate: number): Tensor =>
       scope(gpu, () => {
         const numbers = { P: tensor(gpu, [P], []), key: tensor(gpu, [5, counter], [2]) };

@@ -8,7 +8,7 @@ import type { Tensor } from '../engine/tensor.ts';
 import { loadState, type ModelCard, saveModel, saveState } from '../isnet/checkpoint.ts';
 import { createModel } from '../isnet/from-config.ts';
 import { quickstartConfig } from '../isnet/quickstart-config.ts';
-import { startPosition } from '../isnet/train.ts';
+import { startPosition } from '../isnet/training-position.ts';
 import { writePng } from '../lrp/png.ts';
 import { SGD } from '../nn/optim.ts';
 import { hasAdapterFor, isnet, newFolder, tiny } from './command-line.ts';

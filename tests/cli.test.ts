@@ -117,11 +117,12 @@ describe.skipIf(!hasAdapter)('a run', () => {
     expect(readdirSync(folder, { recursive: true }).toSorted()).toEqual([
       'MODEL_CARD.md',
       'config.json',
+      'data.json',
       'environment.json',
       'evaluation.json',
       'heatmaps',
-      'heatmaps/test-digits.png',
-      'heatmaps/test-digits.txt',
+      'heatmaps/test-images.png',
+      'heatmaps/test-images.txt',
       'metrics.json',
       'metrics.jsonl',
       'report.html',
@@ -141,7 +142,7 @@ describe.skipIf(!hasAdapter)('a run', () => {
     expect(outcome.output).toMatch(/^model +biased +unbiased +deceiving +background relevance$/m);
     expect(outcome.output).toMatch(/^classifier( +0\.\d+| +1\.0+){4}$/m);
     expect(outcome.output).toMatch(/^ISNet( +0\.\d+| +1\.0+){4}$/m);
-    expect(outcome.output).toContain(`picture: ${join(folder, 'heatmaps', 'test-digits.png')}`);
+    expect(outcome.output).toContain(`picture: ${join(folder, 'heatmaps', 'test-images.png')}`);
   });
 
   test('writes metrics.json in the promised form', () => {
@@ -168,7 +169,7 @@ describe.skipIf(!hasAdapter)('a run', () => {
   });
 
   test('draws a row per class: two images with two heatmaps each', async () => {
-    const { width, height } = await readPng(join(folder, 'heatmaps', 'test-digits.png'));
+    const { width, height } = await readPng(join(folder, 'heatmaps', 'test-images.png'));
     expect([width, height]).toEqual([6 * 112 + 6 * 4, 10 * 112 + 9 * 4]);
   });
 

@@ -8,7 +8,7 @@ import { DataError } from '../engine/errors.ts';
 import { uploadHostBatch } from '../isnet/batch.ts';
 import type { ImageDataConfig } from '../isnet/config.ts';
 import { checkDataset, type Dataset, subset } from '../isnet/data/dataset.ts';
-import { type ImageData, openImages } from '../isnet/data/files/loader.ts';
+import { openImages } from '../isnet/data/files/loader.ts';
 import { type EmptyFilePolicy, prepareSample } from '../isnet/data/files/prepare.ts';
 import {
   type BatchSource,
@@ -17,6 +17,7 @@ import {
   memorySource,
   toDataset,
 } from '../isnet/data/source.ts';
+import type { DataSplits } from '../isnet/data/splits.ts';
 import { imageDefaults } from '../isnet/quickstart-config.ts';
 import { pattern, temporaryFolder, upperHalf, write, writeImages, writePicture } from './image-files.ts';
 
@@ -25,7 +26,7 @@ const SIZE = 8;
 // A thread takes half a second to start, hence one unless a test is about several.
 const small = { height: SIZE, width: SIZE, workers: 1, prefetch: 2 };
 
-const opened: ImageData[] = [];
+const opened: DataSplits[] = [];
 afterAll(async () => {
   for (const data of opened) await data.close();
 });
@@ -50,7 +51,7 @@ const varied = { augment: { flip: true, rotate: 20, brightness: 0.2, contrast: 0
 
 describe('images on disk', () => {
   let root: string;
-  let data: ImageData;
+  let data: DataSplits;
   beforeAll(async () => {
     root = await writeImages(join(folder, 'plain'), {
       train: { a: 5, b: 4 },
@@ -82,7 +83,7 @@ describe('images on disk', () => {
     expect(data.validation?.count).toBe(3);
     expect(Object.entries(data.tests).map(([name, { count }]) => [name, count])).toEqual([
       ['test', 2],
-      ['test-other', 1],
+      ['other', 1],
     ]);
     expect(data.train).toMatchObject({
       channels: 1,

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { CpuDevice } from '../engine/cpu-device.ts';
 import { assign, tensor } from '../engine/create.ts';
-import { TrainingError, UsageError } from '../engine/errors.ts';
+import { TrainingError } from '../engine/errors.ts';
 import type { Dataset } from '../isnet/data/dataset.ts';
 import { type BatchSource, memorySource, packBatch } from '../isnet/data/source.ts';
 import { predict } from '../isnet/evaluation/batches.ts';
@@ -10,7 +10,6 @@ import { conservationOf } from '../isnet/evaluation/conservation.ts';
 import { deletionTest, replaceBackground } from '../isnet/evaluation/deletion.ts';
 import { localise } from '../isnet/evaluation/localisation.ts';
 import { evaluateOnSets } from '../isnet/evaluation/model.ts';
-import { samplesOf } from '../isnet/evaluation/samples.ts';
 import { epsilonComposite } from '../lrp/composite.ts';
 import { Conv2d, Flatten, Linear } from '../nn/layers.ts';
 import { Sequential } from '../nn/module.ts';
@@ -203,13 +202,6 @@ test('conservation sums the leak report over the images', async () => {
     [4.6, 1, 3.6, 3.6],
     6,
   );
-});
-
-test('samples come in the order that was asked for, from any batch', async () => {
-  const { images, labels, count } = await samplesOf(memorySource(three), [1, 0]);
-  expectClose(images, [0, 0.1, 0.6, 0.2, 0.9, 0.1, 0, 0.2]);
-  expect([[...labels], count]).toEqual([[1, 0], 2]);
-  await expect(samplesOf(memorySource(three), [7])).rejects.toThrow(UsageError);
 });
 
 describe('a whole evaluation', () => {

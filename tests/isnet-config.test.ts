@@ -9,6 +9,7 @@ import { modules, range } from '../isnet/commands/parse.ts';
 import { settingsOf, type TrainOptions } from '../isnet/commands/train-options.ts';
 import type { PartialRunConfig } from '../isnet/config.ts';
 import type { Dataset } from '../isnet/data/dataset.ts';
+import { markerSplits } from '../isnet/data/splits.ts';
 import { createModel, isnetOptions, runningRangeOf, trainingOptions } from '../isnet/from-config.ts';
 import { completeConfig } from '../isnet/quickstart-config.ts';
 import { clearRunFolder, createRunFolder } from '../isnet/run-folder.ts';
@@ -110,7 +111,8 @@ test('a stage with a running range goes on after an interruption as if there had
     width: 8,
     classNames: ['a', 'b', 'c'],
   };
-  const data = { train, validation: train, biased: train, unbiased: train, deceiving: train };
+  const sets = { validation: train, biased: train, unbiased: train, deceiving: train };
+  const data = markerSplits({ train, ...sets });
   const [stage] = stagesOf(config);
   const run = async (name: string, { stopsEarly = false, saved = null as SavedState | null } = {}) => {
     const folder = await createRunFolder(join(runs, name));

@@ -8,13 +8,18 @@ import { openDevice } from '../engine/node-device.ts';
 import { scope } from '../engine/scope.ts';
 import { type Device, release, type Tensor } from '../engine/tensor.ts';
 import { uploadBatch } from '../isnet/batch.ts';
-import type { Dataset } from '../isnet/data/dataset.ts';
-import { type Batch, type IsnetOptions, isnetLosses, type StepNumbers } from '../isnet/objective.ts';
+import {
+  type Batch,
+  type IsnetOptions,
+  isnetLosses,
+  isnetObjective,
+  type StepNumbers,
+} from '../isnet/objective.ts';
 import { RunningRange } from '../isnet/running-range.ts';
 import { TrainStep } from '../isnet/train-step.ts';
 import { SGD } from '../nn/optim.ts';
 import { relativeError } from './golden-flex.ts';
-import { fillNet, smallImages, smallMasks, smallNets } from './small-nets.ts';
+import { fillNet, smallDataset, smallImages, smallMasks, smallNets } from './small-nets.ts';
 
 let gpu: Device;
 beforeAll(async () => {
@@ -22,16 +27,7 @@ beforeAll(async () => {
 });
 afterAll(() => gpu?.close());
 
-const dataset: Dataset = {
-  images: Float32Array.from(smallImages()),
-  masks: Float32Array.from(smallMasks()),
-  labels: Uint8Array.of(0, 2),
-  count: 2,
-  channels: 1,
-  height: 8,
-  width: 8,
-  classNames: ['a', 'b', 'c'],
-};
+const dataset = smallDataset();
 
 type Inputs = Required<Pick<Batch, keyof Batch>> & Pick<StepNumbers, keyof StepNumbers>;
 
@@ -54,7 +50,11 @@ async function takeSteps(
   const optimizer = new SGD(net.namedParameters(), { momentum: 0.9 });
   const runningRange = groups > 0 ? new RunningRange(device, groups) : undefined;
   const isnet = { C1: 0.5, C2: 1.5, ...options, runningRange };
-  const steps = new TrainStep(device, net, optimizer, { isnet, clipNorm: 1, seed: 3 });
+  const steps = new TrainStep(device, net, optimizer, {
+    losses: isnetObjective(isnet),
+    clipNorm: 1,
+    seed: 3,
+  });
   const upload = () => uploadBatch(device, dataset, Uint32Array.of(0, 1));
   const read = async (t: Parameters<typeof release>[0]) => {
     const [values] = await readAll([t]);

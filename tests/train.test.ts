@@ -9,7 +9,8 @@ import { compareModels } from '../isnet/comparison-picture.ts';
 import type { Dataset } from '../isnet/data/dataset.ts';
 import { accuracy, backgroundRelevance } from '../isnet/evaluate.ts';
 import { naturalRange } from '../isnet/range.ts';
-import { type EpochReport, type TrainingOptions, type TrainJob, train } from '../isnet/train.ts';
+import { type EpochReport, type TrainJob, train } from '../isnet/train.ts';
+import type { TrainingOptions } from '../isnet/training-options.ts';
 import { Dropout, Flatten, Linear } from '../nn/layers.ts';
 import { SmallCnn } from '../nn/models/small-cnn.ts';
 import { Sequential } from '../nn/module.ts';
@@ -147,7 +148,7 @@ describe('evaluation refuses', () => {
   });
 
   test('a model that gives NaN', async () => {
-    const diverged = /gives NaN for images 0 to 4; its weights are damaged/;
+    const diverged = /gives NaN for image 0; its weights are damaged/;
     await expect(accuracy(device, brokenModel(), images())).rejects.toThrow(diverged);
     await expect(backgroundRelevance(device, brokenModel(), images())).rejects.toThrow(
       /gives NaN for image 0; /,

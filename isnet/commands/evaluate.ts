@@ -3,13 +3,15 @@ import { stat } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import type { GpuDevice } from '../../engine/gpu-device.ts';
 import { isnetComposite } from '../../lrp/composite.ts';
-import { memorySource } from '../data/source.ts';
+import type { TestSets } from '../data/splits.ts';
 import { describeEnvironment, type Environment } from '../environment.ts';
+import { evaluateOnSets } from '../evaluation/model.ts';
 import { readRunConfig } from '../experiment.ts';
+import { openTests } from '../open-data.ts';
 import { type EvaluatedModel, writeReport } from '../report/write.ts';
-import { evaluateFully, evaluationTable, metricsOf, modelTitles } from '../report.ts';
-import { exists, openRunFolder, type RunFolder, readJson } from '../run-folder.ts';
-import { loadModels, testDataOf } from './models.ts';
+import { evaluationTable, metricsOf, modelTitles } from '../report.ts';
+import { exists, openRunFolder, type RunFolder, readJson, runFolder } from '../run-folder.ts';
+import { type LoadedModel, loadModels } from './models.ts';
 import { once, wholeNumber } from './parse.ts';
 import { exitCodes, withDevice } from './session.ts';
 
@@ -17,10 +19,12 @@ const examples = `
 Examples:
   isnet evaluate runs/quickstart                       prints the table, writes evaluation.json and report.html
   isnet evaluate runs/quickstart --weights last
+  isnet evaluate runs/mine --data other-hospital        other images of the same classes; the report stays
   isnet evaluate runs/quickstart/weights/best.safetensors --test-count 10000 --json`;
 
 interface EvaluateCommandOptions {
   readonly weights: 'best' | 'last';
+  readonly data?: string;
   readonly testCount?: number;
   readonly mnistFolder?: string;
   readonly json?: boolean;
@@ -33,13 +37,14 @@ export function addEvaluateCommand(program: Command, done: (exitCode: number) =>
   program
     .command('evaluate')
     .description(
-      'accuracy with intervals on biased, unbiased and deceiving test images, and background relevance',
+      'accuracy with intervals on each test set, background relevance, and what the background does',
     )
     .argument('<run|weights>', 'run folder or .safetensors file')
     .addOption(
       new Option('--weights <which>', 'which weights of a run').choices(['best', 'last']).default('best'),
     )
-    .option('--test-count <n>', 'test images (default: as many as in training)', once(wholeNumber))
+    .option('--data <folder|csv>', 'other images of the same classes, in the splits test or test-<name>')
+    .option('--test-count <n>', 'test digits (default: as many as in the run)', once(wholeNumber))
     .option('--mnist-folder <path>', 'folder of the four MNIST files (default: as in training)')
     .option('--no-report', 'leave the files of the run as they are')
     .option('--json', 'print JSON')
@@ -69,28 +74,60 @@ async function evaluateAll(
   log: (line: string) => void,
 ): Promise<EvaluatedModel[]> {
   const loaded = await loadModels(device, path, options.weights);
+  const data = await openTests(loaded[0].card, { ...options, log });
+  try {
+    const evaluated = await evaluateModels(device, loaded, data, log);
+    // The report of a run is about its own tests.
+    if (options.report && options.data === undefined && (await stat(path)).isDirectory()) {
+      const { card } = loaded[loaded.length - 1];
+      await updateReport(device, await openRunFolder(path), evaluated, { card, data, options });
+      log(`report: ${runFolder(path).report}`);
+    }
+    return evaluated;
+  } finally {
+    await data.close();
+  }
+}
+
+async function evaluateModels(
+  device: GpuDevice,
+  loaded: readonly LoadedModel[],
+  { tests, isPaired }: TestSets,
+  log: (line: string) => void,
+): Promise<EvaluatedModel[]> {
   const evaluated: EvaluatedModel[] = [];
   for (const { name, model, card } of loaded) {
-    const result = await evaluateFully(device, name, model, testDataOf(card, options), {
+    const result = await evaluateOnSets(device, name, model, tests, {
+      isPaired,
       composite: isnetComposite({ eps: card.eps }),
       onPart: (part) => log(`${modelTitles[name]}: ${part} ...`),
     });
     if (result) evaluated.push({ ...result, model });
   }
-  if (!options.report || !(await stat(path)).isDirectory()) return evaluated;
-  const folder = await openRunFolder(path);
-  const { card } = loaded[loaded.length - 1];
+  return evaluated;
+}
+
+interface ReportFacts {
+  readonly card: LoadedModel['card'];
+  readonly data: TestSets;
+  readonly options: EvaluateCommandOptions;
+}
+
+async function updateReport(
+  device: GpuDevice,
+  folder: RunFolder,
+  models: readonly EvaluatedModel[],
+  { card, data, options }: ReportFacts,
+): Promise<void> {
   await writeReport(folder, {
     device,
-    models: evaluated,
-    source: memorySource(testDataOf(card, options).biased),
+    models,
+    source: Object.values(data.tests)[0],
     composite: isnetComposite({ eps: card.eps }),
     weights: options.weights,
     config: await readRunConfig(folder),
     environment: await environmentOf(folder, device),
   });
-  log(`report: ${folder.report}`);
-  return evaluated;
 }
 
 /** Of the training; of this evaluation where that is lost. */

@@ -4,8 +4,7 @@ import { CheckpointError } from '../../engine/errors.ts';
 import type { Device } from '../../engine/tensor.ts';
 import type { Module } from '../../nn/module.ts';
 import { loadModel, type ModelCard } from '../checkpoint.ts';
-import type { MarkerBiasBenchmark } from '../data/marker-bias-benchmark.ts';
-import { loadData, markerConfig, readRunConfig } from '../experiment.ts';
+import { readRunConfig } from '../experiment.ts';
 import { exists, openRunFolder } from '../run-folder.ts';
 import { stagesOf, weightsPath } from '../stage.ts';
 
@@ -52,15 +51,4 @@ async function weightsFiles(path: string, which: 'best' | 'last'): Promise<strin
     );
   }
   return files;
-}
-
-/** The test images that a model was not trained on, as many as asked for. Throws as `loadData` does. */
-export function testDataOf(
-  { data, seed }: ModelCard,
-  options: { readonly testCount?: number; readonly mnistFolder?: string } = {},
-): MarkerBiasBenchmark {
-  const trained = markerConfig(data);
-  const { testCount = trained.testCount, mnistFolder = trained.folder } = options;
-  // Training images are not needed here, and the choice of test images does not depend on their number.
-  return loadData({ ...trained, folder: mnistFolder, testCount, trainCount: 1, validationCount: 1 }, seed);
 }

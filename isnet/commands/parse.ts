@@ -20,6 +20,9 @@ export function wholeNumbers(text: string): number[] {
   return text.split(',').map(wholeNumber);
 }
 
+/** `classifier,oracle` */
+export const names = (text: string): string[] => text.split(',');
+
 /** `0.7`, `ramp:0.7:3` (from 0 up to 0.7 over three epochs) or `0:0.3,5:0.7` (by first epoch) */
 export function heatmapWeight(text: string): HeatmapWeight {
   const problem = 'Use a number such as 0.7, a ramp ramp:0.7:3 or values by first epoch 0:0.3,5:0.7.';
@@ -51,6 +54,19 @@ export function range(text: string): 'natural' | 'running' | { readonly C1: numb
 /** `none`, `stages` or the names of modules: `layer2,layer3` */
 export function modules(text: string): 'none' | 'stages' | string[] {
   return text === 'none' || text === 'stages' ? text : text.split(',');
+}
+
+/** Pixels. */
+export interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** `64` or `80x64`, width first */
+export function size(text: string): Size {
+  const [, width, height] = /^(\d+)(?:x(\d+))?$/.exec(text) ?? [];
+  if (width === undefined) throw new InvalidArgumentError('Use a size such as 64 or 80x64 (width x height).');
+  return { width: Number(width), height: Number(height ?? width) };
 }
 
 /** Wraps a parser that takes one argument: commander passes the previous value too. */

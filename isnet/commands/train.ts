@@ -4,7 +4,8 @@ import type { Command } from 'commander';
 import { UsageError } from '../../engine/errors.ts';
 import { readFileBytes } from '../../engine/files.ts';
 import type { PartialRunConfig, RunConfig } from '../config.ts';
-import { loadData, readRunConfig } from '../experiment.ts';
+import { readRunConfig } from '../experiment.ts';
+import { openData } from '../open-data.ts';
 import { profileSteps, profileTable } from '../profile.ts';
 import { completeConfig } from '../quickstart-config.ts';
 import { type Metrics, metricsTable } from '../report.ts';
@@ -18,6 +19,8 @@ Examples:
   isnet train                                          an ordinary classifier and an ISNet, default settings
   isnet train --method isnet --epochs 10 --lr 1e-3     an ISNet alone
   isnet train --name noisy --background noise -P 0.8   grey noise behind the digits, more weight on heatmaps
+  isnet train --data my-images --size 64 --channels 3  your own images with masks; see isnet data --help
+  isnet train --data list.csv --model resnet18 --weights resnet18.safetensors
   isnet train --config settings.json --seed 1          settings from a file, another seed
   isnet train --resume runs/noisy                      go on where Ctrl-C stopped it
   isnet train --method isnet --profile                 the ten kernels that take longest`;
@@ -42,8 +45,10 @@ async function start(options: TrainOptions): Promise<number> {
 }
 
 async function profile(config: RunConfig): Promise<number> {
-  const data = loadData(config.data, config.seed);
-  const profiles = await withDevice(console.log, (device) => profileSteps(device, config, data.train));
+  const data = await openData(config.data, config.seed, console.log);
+  const profiles = await withDevice(console.log, (device) =>
+    profileSteps(device, config, data.train),
+  ).finally(data.close);
   for (const each of profiles) console.log(`\n${profileTable(each)}`);
   return exitCodes.success;
 }

@@ -6,8 +6,8 @@ import type { Composite } from '../../lrp/composite.ts';
 import { type Target, targetSeed } from '../../lrp/explain.ts';
 import { formatWhy, type WhyReport, why } from '../../lrp/why.ts';
 import type { Module } from '../../nn/module.ts';
-import { uploadBatch } from '../batch.ts';
-import type { Dataset } from '../data/dataset.ts';
+import { uploadHostBatch } from '../batch.ts';
+import type { BatchSource } from '../data/source.ts';
 
 /** `<layer>:<unit>`, the unit as a flat index into the layer's output of one image. */
 export interface UnitName {
@@ -25,8 +25,8 @@ export function parseUnit(text: string): UnitName {
 
 export interface WhyRequest extends UnitName {
   readonly model: Module;
-  readonly dataset: Dataset;
-  /** Number of the image in the data set. */
+  readonly source: BatchSource;
+  /** Number of the image in the source. */
   readonly index: number;
   readonly target: Target;
   readonly composite: Composite;
@@ -34,12 +34,13 @@ export interface WhyRequest extends UnitName {
 
 /** The report for one image. Throws UsageError for a layer or unit that does not exist. */
 export async function whyUnit(device: Device, request: WhyRequest): Promise<WhyReport> {
-  const { model, dataset, index, target, composite, layer, unit } = request;
+  const { model, source, index, target, composite, layer, unit } = request;
+  const batch = await source.batch([index]);
   let report: Promise<WhyReport> | undefined;
   model.eval();
   // The report encodes all its work before it waits, so the forward pass may go when the scope ends.
   scope(device, () => {
-    const { images } = uploadBatch(device, dataset, [index]);
+    const { images } = uploadHostBatch(device, source, batch);
     const output = model.forward(images);
     const seed = targetSeed(output, target, composite);
     report = why({ output, seed, input: images, composite, model, layer, unit });

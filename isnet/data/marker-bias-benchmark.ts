@@ -48,6 +48,31 @@ export function markerBiasBenchmark(options: MarkerBiasBenchmarkOptions): Marker
   };
 }
 
+/**
+ * The training and validation digits of the benchmark without their markers: what an oracle is trained on. The same digits
+ * in the same order. Throws as `markerBiasBenchmark` does.
+ */
+export function unbiasedTraining(
+  options: Omit<MarkerBiasBenchmarkOptions, 'test' | 'testCount'>,
+): Pick<MarkerBiasBenchmark, 'train' | 'validation'> {
+  const { train, trainCount, validationCount, seed, background, markerSize } = options;
+  checkCounts({ trainCount, validationCount }, train.count, 'training');
+  const chosen = chooseBalanced(train.labels, validationCount + trainCount, seed, 'marker-bias/choose-train');
+  const compose = (indices: Uint32Array): Dataset =>
+    composeMarkerBias(train, {
+      marker: 'none',
+      seed,
+      background,
+      markerSize,
+      indices,
+      stream: 'marker-bias/train',
+    });
+  return {
+    train: compose(chosen.subarray(validationCount)),
+    validation: compose(chosen.subarray(0, validationCount)),
+  };
+}
+
 function checkCounts(counts: Readonly<Record<string, number>>, available: number, split: string): void {
   let wanted = 0;
   for (const [name, count] of Object.entries(counts)) {
@@ -65,7 +90,7 @@ function checkCounts(counts: Readonly<Record<string, number>>, available: number
 }
 
 /** Numbers of `count` random samples, one of each class in turn while there are any. */
-function chooseBalanced(labels: Uint8Array, count: number, seed: number, name: string): Uint32Array {
+export function chooseBalanced(labels: Uint8Array, count: number, seed: number, name: string): Uint32Array {
   const waiting = new Map<number, number[]>();
   for (const n of randomStream(seed, name).permutation(labels.length)) {
     const queue = waiting.get(labels[n]);

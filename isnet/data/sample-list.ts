@@ -84,13 +84,48 @@ export function splitsOf(samples: readonly Sample[]): string[] {
   );
 }
 
+/**
+ * The tests that occur; where there are none, validation is the test. First `test`, or else `test-biased`: what training
+ * resembles; the others in alphabetical order.
+ */
+export function testSplitsOf(samples: readonly Sample[]): string[] {
+  const splits = splitsOf(samples);
+  const tests = splits.filter((split) => split.startsWith('test'));
+  if (tests.length === 0) return splits.filter((split) => split === 'val');
+  const first = ['test', 'test-biased'].find((split) => tests.includes(split)) ?? tests[0];
+  return tests.sort((a, b) => Number(b === first) - Number(a === first));
+}
+
+/** What the test of a split is called: `other` for `test-other`. */
+export function testName(split: string): string {
+  if (split === 'val') return 'validation';
+  return split === 'test-test' ? split : split.replace(/^test-/, '');
+}
+
+/** Whether the splits hold files of the same names with the same labels, as the tests of a bias benchmark do. */
+export function arePaired(samples: readonly Sample[], splits: readonly string[]): boolean {
+  const [first, ...others] = splits.map((split) =>
+    samples
+      .filter((sample) => sample.split === split)
+      .map(({ file, labels }) => `${labels.join()} ${file.replace(/^.*[\\/]/, '')}`)
+      .join('\n'),
+  );
+  return others.length > 0 && others.every((names) => names === first);
+}
+
 /** Number of maps a mask has: one, or one per class if any image has masks by class. */
 export const maskCountOf = ({ samples, classNames }: SampleList): number =>
   samples.some(({ mask }) => Object.keys(mask.byClass).length > 0) ? classNames.length : 1;
 
-/** The problems of the list as a whole, which both kinds of list share. */
-export function problemsOfWhole(list: Omit<SampleList, 'problems'>): Problem[] {
-  const { samples, classNames } = list;
+/**
+ * The problems of the list as a whole, which both kinds of list share; `isForTests` if nothing is trained on it, as the
+ * classes of a model are given.
+ */
+export function problemsOfWhole(
+  { samples, classNames }: Omit<SampleList, 'problems'>,
+  { isForTests }: { readonly isForTests: boolean },
+): Problem[] {
+  if (isForTests) return [];
   const problems: Problem[] = [];
   const splits = splitsOf(samples);
   for (const split of ['train', 'val', 'test']) {

@@ -41,11 +41,27 @@ export interface BatchSource {
   readonly maskCount: number;
   /** Some images may have no mask: see `HostBatch.hasMask`. */
   readonly mayLackMasks: boolean;
+  /** [N, classes]: 1 (shown), 0 (not shown) or -1 (uncertain). No image is opened for it. */
+  readonly labels: Int8Array;
   /**
    * The batches of one epoch in order, the same for the same options however often they are asked for. Throws UsageError
    * at the call for options that give no batch; rejects with DataError, naming the file, for an image that cannot be read.
    */
   epoch(options: EpochOptions): AsyncIterable<HostBatch>;
+  /**
+   * The images with these numbers, in this order and as they are outside training. Rejects with UsageError for a number
+   * that is no image, and as `epoch` does.
+   */
+  batch(indices: ArrayLike<number>): Promise<HostBatch>;
+}
+
+/** Throws UsageError for a number that is no image of the source. */
+export function checkIndices({ count }: Pick<BatchSource, 'count'>, indices: ArrayLike<number>): void {
+  for (let n = 0; n < indices.length; n++) {
+    const index = indices[n];
+    if (Number.isInteger(index) && index >= 0 && index < count) continue;
+    throw new UsageError(`batch: ${index} is no image; use 0 to ${count - 1}`);
+  }
 }
 
 /** The samples with these numbers as one batch. */
@@ -81,7 +97,18 @@ export function memorySource(dataset: Dataset): BatchSource {
     isMultiLabel: false,
     maskCount: 1,
     mayLackMasks: dataset.hasMask !== undefined,
+    get labels() {
+      const labels = new Int8Array(count * classNames.length);
+      dataset.labels.forEach((label, n) => {
+        labels[n * classNames.length + label] = 1;
+      });
+      return labels;
+    },
     epoch: (options) => packed(dataset, ordersOf(dataset, options)),
+    async batch(indices) {
+      checkIndices(dataset, indices);
+      return packBatch(dataset, indices);
+    },
   };
 }
 

@@ -107,6 +107,12 @@ export async function evaluateOnSets(
   };
 }
 
+/** Of test sets, of which the first is what training resembles, the one that tells most: `deceiving`, or else the last. */
+export function tellingSet(names: readonly string[]): string | null {
+  const others = names.slice(1);
+  return others.find((name) => name === 'deceiving') ?? others.at(-1) ?? null;
+}
+
 /** The group, one class of one set, with the lowest recall; null without images. */
 export function worstGroupOf(sets: Readonly<Record<string, Classification>>): WorstGroup | null {
   const groups = Object.entries(sets).flatMap(([set, { classes }]) =>

@@ -101,8 +101,11 @@ export interface IntervalRow {
 }
 
 /** Shares as points on a line from 0 to 100 %, with their intervals: groups of rows, one per model. */
-export function intervalChart(groups: readonly { title: string; rows: readonly IntervalRow[] }[]): Html {
-  const [rowHeight, left, right, width] = [20, 92, 58, 560];
+export function intervalChart(
+  groups: readonly { title: string; rows: readonly IntervalRow[] }[],
+  { titleWidth = 92 } = {},
+): Html {
+  const [rowHeight, left, right, width] = [20, titleWidth, 58, 560];
   const lines = groups.flatMap(({ title, rows }) => [
     { title, row: null },
     ...rows.map((row) => ({ title: '', row })),

@@ -18,8 +18,8 @@ interface LossNumbers {
 
 /** One image with a heatmap per model. */
 export interface HeatmapRow {
-  /** 'least' or 'most' background relevance in the main model's heatmap. */
-  readonly group: 'least' | 'most';
+  /** Least or most background relevance in the main model's heatmap; without masks, the first image of a class. */
+  readonly group: 'least' | 'most' | 'first';
   readonly title: string;
   readonly cells: readonly {
     /** PNG as a data URI. */

@@ -11,7 +11,7 @@ import {
 } from './relevance-sections.ts';
 import { accuracySection, calibrationSection, classSection, trainingSection } from './result-sections.ts';
 import { style } from './style.ts';
-import { verdictOf, verdictSentences } from './verdict.ts';
+import { isBiasBenchmark, verdictOf, verdictSentences } from './verdict.ts';
 
 /** A whole page that needs nothing but itself: styles, charts and pictures are inside, and scripts are forbidden. */
 export function reportHtml(input: ReportInput): string {
@@ -36,7 +36,7 @@ ${calibrationSection(models)}
 ${trainingSection(input.log)}
 ${conservationSection(models)}
 ${setupSection(input)}
-${glossary}
+${glossary(Object.keys(main.sets))}
 </body></html>
 `;
   return page.text;
@@ -70,10 +70,15 @@ export function flattened(value: unknown, path = ''): [string, string][] {
 
 const isPlain = (value: unknown): boolean => value === null || typeof value !== 'object';
 
-const glossary = html`<section><h2>What the numbers mean</h2><dl>
-<dt>biased, unbiased, deceiving</dt><dd>The same test images with the background that betrays their class, as in training; with none; with that of another class. Whoever ignores backgrounds scores the same on all three.</dd>
+const biasSets = html`<dt>biased, unbiased, deceiving</dt><dd>The same test images with the background that betrays their class, as in training; with none; with that of another class. Whoever ignores backgrounds scores the same on all three.</dd>
 <dt>bias gap</dt><dd>Accuracy on biased images minus accuracy on others, image by image (Newcombe 1998).</dd>
-<dt>worst group</dt><dd>The class and test set with the lowest accuracy.</dd>
+`;
+
+const otherSets = html`<dt>gap</dt><dd>Accuracy on the first test set, which training resembles, minus accuracy on another (Newcombe 1998). If the sets differ in more than their backgrounds, so may the reasons for it.</dd>
+`;
+
+const glossary = (sets: readonly string[]): Html => html`<section><h2>What the numbers mean</h2><dl>
+${isBiasBenchmark(sets) ? biasSets : sets.length > 1 && otherSets}<dt>worst group</dt><dd>The class and test set with the lowest accuracy.</dd>
 <dt>balanced accuracy, macro F1</dt><dd>Means over classes of the recall, and of the harmonic mean of precision and recall.</dd>
 <dt>AUC</dt><dd>Chance that an image of a class scores above one of the rest, mean over classes; single classes with DeLong's interval. Hand–Till: the mean over pairs of classes.</dd>
 <dt>calibration error, Brier</dt><dd>Mean distance of accuracy from confidence in 15 bins (ECE); mean squared error of the probabilities.</dd>

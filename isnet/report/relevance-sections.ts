@@ -14,19 +14,20 @@ import { modelCell, numberHeads, table } from './result-sections.ts';
 const groupTitles = {
   least: 'Least background relevance',
   most: 'Most background relevance',
+  first: 'First image of each class',
 } as const;
 
 /** The images on which the main model looks least and most at the background. */
 export function heatmapSection(rows: readonly HeatmapRow[], mainTitle: string): Html | null {
   if (rows.length === 0) return null;
-  const groups = (['least', 'most'] as const).map((group) => {
+  const groups = (['least', 'most', 'first'] as const).map((group) => {
     const own = rows.filter((row) => row.group === group);
     return own.length === 0
       ? null
-      : html`<h3>${groupTitles[group]}, ${mainTitle}</h3><div class="heatmaps">${own.map(heatmapRow)}</div>`;
+      : html`<h3>${groupTitles[group]}${group === 'first' ? null : `, ${mainTitle}`}</h3><div class="heatmaps">${own.map(heatmapRow)}</div>`;
   });
   return html`<section><h2>Heatmaps</h2>
-<p class="note">Relevance of the predicted class: red speaks for it, blue against it, white is exactly zero; each heatmap has its own scale. The outline on the image is its mask.</p>
+<p class="note">Relevance of the predicted class: red speaks for it, blue against it, white is exactly zero; each heatmap has its own scale. The outline on the image is its mask, where it has one.</p>
 ${groups}</section>`;
 }
 

@@ -6,7 +6,7 @@ import { intervalChart, type Line, lineChart, reliabilityChart } from './charts.
 import { type Html, type HtmlValue, html } from './html.ts';
 import type { EpochLosses } from './input.ts';
 import { numberCell, percent, pointsCell, shareCell } from './numbers.ts';
-import { tellingGap } from './verdict.ts';
+import { isBiasBenchmark, tellingGap } from './verdict.ts';
 
 /** A table that scrolls by itself where the page is narrow. */
 export const table = (head: HtmlValue, rows: HtmlValue): Html =>
@@ -68,7 +68,7 @@ function gapTable(models: readonly ModelEvaluation[]): Html {
       html`<tr>${modelCell(model, color)}<td>class ${className} on ${set} (${count} images)</td>${shareCell(accuracy)}</tr>`,
     ];
   });
-  return html`<div class="pair">${rows.length > 0 && html`<div><h3>Bias gap: accuracy lost</h3>${table(html`<th>model</th><th>from − to</th>${numberHeads('difference')}`, rows)}</div>`}
+  return html`<div class="pair">${rows.length > 0 && html`<div><h3>${isBiasBenchmark(Object.keys(models[0].sets)) ? 'Bias gap: accuracy lost' : 'Accuracy lost between test sets'}</h3>${table(html`<th>model</th><th>from − to</th>${numberHeads('difference')}`, rows)}</div>`}
 ${worst.length > 0 && html`<div><h3>Worst group</h3>${table(html`<th>model</th><th>group</th>${numberHeads('accuracy')}`, worst)}</div>`}</div>`;
 }
 

@@ -8,9 +8,9 @@ import type { Module } from '../../nn/module.ts';
 import { compareModels } from '../comparison-picture.ts';
 import type { RunConfig } from '../config.ts';
 import type { BatchSource } from '../data/source.ts';
+import { firstOfEachClass } from '../data/splits.ts';
 import type { Environment } from '../environment.ts';
 import type { EvaluationResult } from '../evaluation/model.ts';
-import { samplesOf } from '../evaluation/samples.ts';
 import { modelTitles } from '../report.ts';
 import { exists, type RunFolder, RunFolderError, readLog, writeJson } from '../run-folder.ts';
 import { modelCard } from './card.ts';
@@ -50,7 +50,7 @@ export async function writeReport(folder: RunFolder, options: WriteReportOptions
     ...facts,
     models: evaluations,
     log: (await exists(folder.log)) ? ((await readLog(folder)) as EpochLosses[]) : [],
-    heatmaps: await drawExtremes(options),
+    heatmaps: await drawChosen(options),
     config,
     environment,
   };
@@ -60,40 +60,47 @@ export async function writeReport(folder: RunFolder, options: WriteReportOptions
   await writeFileAtomically(folder.report, reportHtml(input), style);
 }
 
-/** The images with the least and the most background relevance in the last model's heatmap, as all models see them. */
-async function drawExtremes({
-  device,
-  models,
-  source,
-  composite,
-}: WriteReportOptions): Promise<HeatmapRow[]> {
+interface ChosenImage {
+  readonly index: number;
+  readonly group: HeatmapRow['group'];
+}
+
+/** Those with the least and the most background relevance; without masks, the first of each class. */
+function chosenImages({ models, source }: WriteReportOptions): ChosenImage[] {
   const main = models[models.length - 1];
   const ranked = main.images.toSorted((a, b) => a.backgroundShare - b.backgroundShare);
-  if (ranked.length === 0) return [];
   const each = Math.min(IMAGES_PER_GROUP, Math.ceil(ranked.length / 2));
-  const least = ranked.slice(0, each);
+  const least = ranked.slice(0, each).map(({ index }) => ({ index, group: 'least' as const }));
   const most = ranked.slice(each).slice(-each).toReversed();
-  const chosen = [...least, ...most];
-  const images = await samplesOf(
-    source,
-    chosen.map(({ index }) => index),
-  );
+  if (ranked.length > 0) return [...least, ...most.map(({ index }) => ({ index, group: 'most' as const }))];
+  const firsts = firstOfEachClass(source).slice(0, 2 * IMAGES_PER_GROUP);
+  return firsts.map((index) => ({ index, group: 'first' }));
+}
+
+/** The chosen images as all models see them. */
+async function drawChosen(options: WriteReportOptions): Promise<HeatmapRow[]> {
+  const { device, models, source, composite } = options;
+  const chosen = chosenImages(options);
+  const indices = chosen.map(({ index }) => index);
   const named = models.map(({ model, evaluation }) => ({ name: modelTitles[evaluation.name], model }));
-  const rows = await compareModels(device, named, images, { indices: chosen.map((_, i) => i), composite });
-  return rows.map(({ label, pictures, cells }, i) => ({
-    group: i < least.length ? 'least' : 'most',
-    title: `Test image ${chosen[i].index}. End colours: |R| = ${cells.map(({ model, range }) => `${plain(range)} (${model})`).join(', ')}`,
+  const rows = await compareModels(device, named, source, { indices, composite });
+  return rows.map(({ label, pictures, cells, hasMask }, i) => ({
+    group: chosen[i].group,
+    title: `Test image ${indices[i]}. End colours: |R| = ${cells.map(({ model, range }) => `${plain(range)} (${model})`).join(', ')}`,
     cells: pictures.map((picture, p) => ({
       uri: dataUri(picture),
       title: p === 0 ? `shows ${label}` : `${cells[p - 1].model}: ${cells[p - 1].predicted}`,
-      note: p === 0 ? 'with its mask' : noteOf(cells[p - 1].confidence, models[p - 1], chosen[i].index),
+      note: p === 0 ? maskNote(hasMask) : noteOf(cells[p - 1].confidence, models[p - 1], indices[i]),
     })),
   }));
 }
 
+const maskNote = (hasMask: boolean): string => (hasMask ? 'with its mask' : 'without a mask');
+
 function noteOf(confidence: number, { images }: EvaluatedModel, index: number): string {
-  const share = images.find((image) => image.index === index)?.backgroundShare ?? null;
-  return `${percent(confidence)} sure, ${percent(share)} on background`;
+  const share = images.find((image) => image.index === index)?.backgroundShare;
+  const onBackground = share === undefined ? '' : `, ${percent(share)} on background`;
+  return `${percent(confidence)} sure${onBackground}`;
 }
 
 const dataUri = (picture: Picture): string =>

@@ -5,8 +5,8 @@ import { sum } from '../../engine/ops/broadcast.ts';
 import { relu } from '../../engine/ops/pointwise.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import { Module, Sequential } from '../../nn/module.ts';
+import { upsampleBilinear } from '../../nn/resample.ts';
 import { type AttributionOptions, gradientAt, onForwardPass } from './attribution.ts';
-import { upsampleBilinear } from './resample.ts';
 
 export interface GradCamOptions extends AttributionOptions {
   /** Whose output is looked at: a layer, its dotted name, or a Sequential for its last layer. Default: the last one with maps. */

@@ -7,10 +7,10 @@ import { permute, slice } from '../../engine/ops/layout.ts';
 import { formatShape } from '../../engine/shape.ts';
 import type { Device, Tensor } from '../../engine/tensor.ts';
 import type { Module } from '../../nn/module.ts';
+import { resample } from '../../nn/resample.ts';
 import { type AttributionOptions, rowsOf, type Score } from './attribution.ts';
 import { type CopyOptions, type CopyRange, checkCount } from './copies.ts';
 import { perturbedScores } from './perturb.ts';
-import { resample } from './resample.ts';
 
 export interface OcclusionOptions extends AttributionOptions, CopyOptions {
   /** Height and width of the window; default 4. It covers all channels. */

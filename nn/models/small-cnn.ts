@@ -28,6 +28,34 @@ export interface SmallCnnOptions {
   readonly dropout?: number;
 }
 
+/** Convolutions with ReLUs, and BatchNorm between them where asked: images [N, inChannels, H, W] -> [N, channels, h, w]. */
+export function convFeatures(
+  init: Init,
+  inChannels: number,
+  blocks: readonly ConvBlock[],
+  batchNorm = false,
+): { readonly network: Sequential; readonly channels: number } {
+  const layers: Module[] = [];
+  let channels = inChannels;
+  for (const { channels: next, kernel, stride = 1, pool = 1 } of blocks) {
+    const padding = Math.floor(kernel / 2);
+    layers.push(new Conv2d(init, channels, next, kernel, { stride, padding, bias: !batchNorm }));
+    if (batchNorm) layers.push(new BatchNorm2d(init, next));
+    layers.push(new ReLU());
+    if (pool > 1) layers.push(new MaxPool2d(pool));
+    channels = next;
+  }
+  return { network: new Sequential(...layers), channels };
+}
+
+/** A side of the image behind the blocks. */
+function sideBehind(blocks: readonly ConvBlock[], side: number): number {
+  return blocks.reduce((n, { kernel, stride = 1, pool = 1 }) => {
+    const padding = Math.floor(kernel / 2);
+    return Math.floor((Math.floor((n + 2 * padding - kernel) / stride) + 1) / pool);
+  }, side);
+}
+
 /** `features` (convolutions) and `classifier` (fully connected), named as torchvision's VGG names them. */
 export class SmallCnn extends Classifier {
   readonly headName: string;
@@ -37,19 +65,8 @@ export class SmallCnn extends Classifier {
   constructor(init: Init, options: SmallCnnOptions) {
     super();
     const { inChannels, classCount, blocks, hidden = [], batchNorm = false, dropout = 0 } = options;
-    let channels = inChannels;
-    let [height, width] = options.imageSize;
-    const features: Module[] = [];
-    for (const { channels: next, kernel, stride = 1, pool = 1 } of blocks) {
-      const padding = Math.floor(kernel / 2);
-      features.push(new Conv2d(init, channels, next, kernel, { stride, padding, bias: !batchNorm }));
-      if (batchNorm) features.push(new BatchNorm2d(init, next));
-      features.push(new ReLU());
-      if (pool > 1) features.push(new MaxPool2d(pool));
-      const shrink = (n: number) => Math.floor((Math.floor((n + 2 * padding - kernel) / stride) + 1) / pool);
-      [height, width] = [shrink(height), shrink(width)];
-      channels = next;
-    }
+    const { network, channels } = convFeatures(init, inChannels, blocks, batchNorm);
+    const [height, width] = options.imageSize.map((side) => sideBehind(blocks, side));
     if (height < 1 || width < 1) {
       throw new UsageError(
         `SmallCnn: an image of [${options.imageSize}] shrinks to nothing; use fewer strides and pools`,
@@ -63,7 +80,7 @@ export class SmallCnn extends Classifier {
     }
     if (dropout > 0) classifier.push(new Dropout(init, dropout));
     classifier.push(new Linear(init, size, classCount, { gain: 1 }));
-    this.features = new Sequential(...features);
+    this.features = network;
     this.classifier = new Sequential(new Flatten(), ...classifier);
     this.headName = `classifier.${classifier.length}`;
   }

@@ -48,6 +48,7 @@ export class UNet extends Classifier {
   readonly #dropout: Dropout;
   readonly #up: readonly LevelUp[];
   readonly #head: Conv2d;
+  readonly #bottleneckChannels: number;
 
   constructor(init: Init, options: UNetOptions) {
     super();
@@ -67,6 +68,7 @@ export class UNet extends Classifier {
       conv: doubleConv(init, from, from / 2),
     }));
     this.#head = new Conv2d(init, width, classes, 1);
+    this.#bottleneckChannels = channels[depth - 1];
   }
 
   override children(): [string, Module][] {
@@ -82,23 +84,39 @@ export class UNet extends Classifier {
     ];
   }
 
-  forward(x: Tensor): Tensor {
+  /** Channels of the lowest level. */
+  get bottleneckChannels(): number {
+    return this.#bottleneckChannels;
+  }
+
+  /** The way down: what each level makes of images [N, C, H, W], at 1 / 2^i of their size; the last is the bottleneck. */
+  encode(x: Tensor): Tensor[] {
     const factor = 2 ** (this.#down.length - 1);
     if (x.shape.length !== 4 || x.shape[2] % factor !== 0 || x.shape[3] % factor !== 0) {
       throw new ShapeError(
         `UNet: the input is ${formatShape(x.shape)}; give [N, C, H, W] with H and W multiples of ${factor}, or build it with a smaller depth`,
       );
     }
-    const skips: Tensor[] = [];
-    const bottleneck = this.#down.reduce((signal, block, i) => {
-      if (i === 0) return block.forward(signal);
-      skips.push(signal);
-      return block.forward(this.#pool.forward(signal));
+    const levels: Tensor[] = [];
+    this.#down.reduce((signal, block, i) => {
+      const level = block.forward(i === 0 ? signal : this.#pool.forward(signal));
+      levels.push(level);
+      return level;
     }, x);
+    return levels;
+  }
+
+  /** The way up from what `encode` gave: logits per pixel [N, classes, H, W]. */
+  decode(levels: readonly Tensor[]): Tensor {
+    const skips = levels.slice(0, -1).reverse();
     const top = this.#up.reduce(
-      (signal, { up, conv }, i) => conv.forward(concat([skips[skips.length - 1 - i], up.forward(signal)], 1)),
-      this.#dropout.forward(bottleneck),
+      (signal, { up, conv }, i) => conv.forward(concat([skips[i], up.forward(signal)], 1)),
+      this.#dropout.forward(levels[levels.length - 1]),
     );
     return this.#head.forward(top);
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.decode(this.encode(x));
   }
 }

@@ -1,19 +1,15 @@
 // Opens every file of a data set before anybody trains on it, and counts and compares what it finds.
 import { createHash } from 'node:crypto';
+import { type LabelCounts, labelCounts } from '../label-counts.ts';
 import type { Raster } from '../raster.ts';
 import { isLeak, maskFiles, type Problem, type Sample, type SampleList, splitsOf } from '../sample-list.ts';
 import { PictureError } from './decode.ts';
 import { type EmptyFilePolicy, type OpenedSample, openSample, SizeMismatchError } from './prepare.ts';
 
 /** Counts of one split. */
-export interface SplitCount {
-  readonly images: number;
+export interface SplitCount extends LabelCounts {
   /** Images with a mask; the others count for classification only. */
   readonly masked: number;
-  /** Images that show a class, by class name. */
-  readonly classes: Readonly<Record<string, number>>;
-  /** Images of which it is uncertain whether they show a class, by class name; classes without any are left out. */
-  readonly uncertain: Readonly<Record<string, number>>;
 }
 
 /** What a check found, as `isnet data check --json` prints it. */
@@ -188,17 +184,9 @@ function countSplits(
 ): DataReport['splits'] {
   const counts = splitsOf(samples).map((split): [string, SplitCount] => {
     const own = samples.filter((sample) => sample.split === split);
-    const withLabel = (label: number): [string, number][] =>
-      classNames.map((name, c) => [name, own.filter(({ labels }) => labels[c] === label).length]);
-    return [
-      split,
-      {
-        images: own.length,
-        masked: seen.filter((entry) => entry?.sample.split === split && entry.hasMask).length,
-        classes: Object.fromEntries(withLabel(1)),
-        uncertain: Object.fromEntries(withLabel(-1).filter(([, count]) => count > 0)),
-      },
-    ];
+    const labels = own.flatMap((sample) => sample.labels);
+    const masked = seen.filter((entry) => entry?.sample.split === split && entry.hasMask).length;
+    return [split, { ...labelCounts(labels, classNames), masked }];
   });
   return Object.fromEntries(counts);
 }

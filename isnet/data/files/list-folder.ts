@@ -72,10 +72,10 @@ class Findings {
 }
 
 /**
- * Lists the images of a folder. The class names are the folders of `data/train`, in alphabetical order. What is wrong
- * with the layout is listed in `problems`; throws DataError if there is no such layout at all.
+ * Lists the images of a folder. The class names are the folders of `data/train`, in alphabetical order, unless those of a
+ * model are given. What is wrong with the layout is listed in `problems`; throws DataError if there is no such layout.
  */
-export async function listFolder(source: string): Promise<SampleList> {
+export async function listFolder(source: string, known?: readonly string[]): Promise<SampleList> {
   const roots = await rootsOf(source);
   const findings = new Findings();
   const { folders: splits, files } = await entries(roots.data);
@@ -87,7 +87,7 @@ export async function listFolder(source: string): Promise<SampleList> {
     const text = `is no split${hint}; rename it to train, val, test or test-<name>, or move it away`;
     findings.add('error', 'misplaced-file', join(roots.data, split), text);
   }
-  const { folders: classNames } = await entriesOrNone(join(roots.data, 'train'));
+  const classNames = known ?? (await entriesOrNone(join(roots.data, 'train'))).folders;
   const samples: Sample[] = [];
   for (const split of splits.filter(isSplitName)) {
     const { folders, files: loose } = await entries(join(roots.data, split));
@@ -97,8 +97,9 @@ export async function listFolder(source: string): Promise<SampleList> {
     for (const className of folders) {
       const folder = join(roots.data, split, className);
       if (!classNames.includes(className)) {
-        const known = classNames.length > 0 ? `known are ${classNames.join(', ')}` : 'there are none';
-        const text = `is no class of the training images${didYouMean(className, classNames)}; ${known}`;
+        const others = classNames.length > 0 ? `known are ${classNames.join(', ')}` : 'there are none';
+        const origin = known ? 'the model' : 'the training images';
+        const text = `is no class of ${origin}${didYouMean(className, classNames)}; ${others}`;
         findings.add('error', 'unknown-label', folder, text);
         continue;
       }
@@ -106,7 +107,10 @@ export async function listFolder(source: string): Promise<SampleList> {
     }
   }
   const list = { source, classNames, isMultiLabel: false, samples };
-  return { ...list, problems: [...findings.problems, ...problemsOfWhole(list)] };
+  return {
+    ...list,
+    problems: [...findings.problems, ...problemsOfWhole(list, { isForTests: known !== undefined })],
+  };
 }
 
 async function listClass(

@@ -5,18 +5,23 @@ import { maskFiles, type Problem, type SampleList } from '../sample-list.ts';
 import { isImageName, listFolder } from './list-folder.ts';
 import { listManifest } from './manifest.ts';
 
+export interface ListOptions {
+  /** Classes of a model that is tested on the images, in its order. The training images name them if left out. */
+  readonly classNames?: readonly string[];
+}
+
 /**
  * Lists the images of a folder (see `listFolder`) or of a CSV file (see `listManifest`) without opening them. Problems are
  * listed, not thrown; throws DataError if there is nothing of the kind at the path.
  */
-export async function listSamples(source: string): Promise<SampleList> {
+export async function listSamples(source: string, { classNames }: ListOptions = {}): Promise<SampleList> {
   const found = await stat(source).catch(() => null);
   if (!found) throw new DataError(`data: there is no folder or CSV file '${source}'; check the path`);
-  if (found.isDirectory()) return listFolder(source);
+  if (found.isDirectory()) return listFolder(source, classNames);
   if (!source.toLowerCase().endsWith('.csv')) {
     throw new DataError(`data: '${source}' is neither a folder nor a CSV file; pass one of the two`);
   }
-  const list = await listManifest(source);
+  const list = await listManifest(source, classNames);
   return { ...list, problems: [...(await fileProblems(list)), ...list.problems] };
 }
 

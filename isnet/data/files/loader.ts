@@ -1,22 +1,20 @@
 // Images on disk as sources of batches: threads work a few batches ahead of the device, and memory holds those few and
 // the cache, however many images there are.
 import type { ImageDataConfig } from '../../config.ts';
-import type { Sample, SampleList } from '../sample-list.ts';
-import { maskCountOf, soundList, splitsOf } from '../sample-list.ts';
-import { type BatchSource, type EpochOptions, type HostBatch, ordersOf } from '../source.ts';
+import {
+  arePaired,
+  maskCountOf,
+  type Sample,
+  type SampleList,
+  soundList,
+  testName,
+  testSplitsOf,
+} from '../sample-list.ts';
+import { type BatchSource, checkIndices, type EpochOptions, type HostBatch, ordersOf } from '../source.ts';
+import type { DataSplits, TestSets } from '../splits.ts';
 import { listSamples } from './list-samples.ts';
 import type { SampleNote } from './prepare.ts';
 import { defaultWorkerCount, WorkerPool } from './worker-pool.ts';
-
-/** The splits of a data set on disk, and the threads behind them. */
-export interface ImageData {
-  readonly train: BatchSource;
-  readonly validation: BatchSource | null;
-  /** By split name: `test`, `test-<name>`. */
-  readonly tests: Readonly<Record<string, BatchSource>>;
-  /** Ends the threads; batches that are still awaited are rejected. */
-  close(): Promise<void>;
-}
 
 export interface OpenImagesOptions {
   /** Fixes the variations; the order of images takes its own seed, in `epoch`. */
@@ -29,8 +27,32 @@ export interface OpenImagesOptions {
  * Opens a data set for training. Its list is checked here, its pictures when they come up: `isnet data check` opens all
  * of them beforehand. Throws DataError for the first error of the list.
  */
-export async function openImages(config: ImageDataConfig, options: OpenImagesOptions): Promise<ImageData> {
+export async function openImages(config: ImageDataConfig, options: OpenImagesOptions): Promise<DataSplits> {
   const list = soundList(await listSamples(config.source));
+  const opened = await openSplits(list, config, options);
+  const validation = list.samples.some(({ split }) => split === 'val') ? opened.split('val') : null;
+  return { train: opened.split('train'), validation, ...opened.tests };
+}
+
+/** Opens the tests of a data set, which need not have training images, for a model with these classes. Throws as `openImages`. */
+export async function openTestImages(
+  config: ImageDataConfig,
+  { classNames, ...options }: OpenImagesOptions & { readonly classNames: readonly string[] },
+): Promise<TestSets> {
+  const list = soundList(await listSamples(config.source, { classNames }));
+  return (await openSplits(list, config, options)).tests;
+}
+
+interface OpenedSplits {
+  readonly split: (name: string) => BatchSource;
+  readonly tests: TestSets;
+}
+
+async function openSplits(
+  list: SampleList,
+  config: ImageDataConfig,
+  { seed, log }: OpenImagesOptions,
+): Promise<OpenedSplits> {
   const { height, width, channels, resize, cropMargin, emptyMasks, augment } = config;
   const maskCount = maskCountOf(list);
   const pool = await WorkerPool.open(
@@ -40,7 +62,7 @@ export async function openImages(config: ImageDataConfig, options: OpenImagesOpt
       classNames: list.classNames,
       augmentation: augment,
       cacheBytes: config.cacheMegabytes * 2 ** 20,
-      seed: options.seed,
+      seed,
       height,
       width,
       emptyMasks,
@@ -48,17 +70,17 @@ export async function openImages(config: ImageDataConfig, options: OpenImagesOpt
     },
     config.workers ?? defaultWorkerCount(),
   );
-  const report = reporterOf(options.log);
-  const sourceOf = (split: string): BatchSource =>
-    new ImageSource({ list, split, pool, config, maskCount, report });
-  const splits = splitsOf(list.samples);
+  const report = reporterOf(log);
+  const split = (name: string): BatchSource =>
+    new ImageSource({ list, split: name, pool, config, maskCount, report });
+  const tests = testSplitsOf(list.samples);
   return {
-    train: sourceOf('train'),
-    validation: splits.includes('val') ? sourceOf('val') : null,
-    tests: Object.fromEntries(
-      splits.filter((name) => name.startsWith('test')).map((name) => [name, sourceOf(name)]),
-    ),
-    close: () => pool.close(),
+    split,
+    tests: {
+      tests: Object.fromEntries(tests.map((name) => [testName(name), split(name)])),
+      isPaired: arePaired(list.samples, tests),
+      close: () => pool.close(),
+    },
   };
 }
 
@@ -115,6 +137,15 @@ class ImageSource implements BatchSource {
     this.#pool = pool;
     this.#prefetch = config.prefetch;
     this.#report = report;
+  }
+
+  get labels(): Int8Array {
+    return Int8Array.from(this.#samples.flatMap(({ labels }) => labels));
+  }
+
+  async batch(indices: ArrayLike<number>): Promise<HostBatch> {
+    checkIndices(this, indices);
+    return this.#load(Uint32Array.from(indices), 0, false);
   }
 
   epoch(options: EpochOptions): AsyncIterable<HostBatch> {

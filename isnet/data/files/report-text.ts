@@ -1,4 +1,5 @@
 // The report of a check, as a person reads it.
+import { countTable } from '../label-counts.ts';
 import type { Problem } from '../sample-list.ts';
 import type { DataReport } from './check.ts';
 
@@ -8,7 +9,8 @@ const SHOWN_SIZES = 4;
 
 /** Counts as a table, then errors and warnings, grouped. */
 export function reportText(report: DataReport): string {
-  const { source, sizes, foregroundShare, problems } = report;
+  const { source, sizes, foregroundShare, problems, splits, classNames } = report;
+  const masked = Object.values(splits).map((split) => split.masked);
   const listed = sizes
     .slice(0, SHOWN_SIZES)
     .map(({ width, height, images }) => `${width}x${height} (${images})`);
@@ -18,7 +20,7 @@ export function reportText(report: DataReport): string {
   return [
     source,
     '',
-    ...countTable(report),
+    ...countTable(splits, classNames, { extra: [['with mask', ...masked]] }),
     '',
     `sizes: ${listed.join(', ') || 'none'}${others}`,
     `masks: ${foregroundShare === null ? 'none' : `${(100 * foregroundShare).toFixed(1)} % foreground on average`}`,
@@ -30,28 +32,6 @@ export function reportText(report: DataReport): string {
 }
 
 const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
-
-function countTable({ splits, classNames }: DataReport): string[] {
-  const names = Object.keys(splits);
-  const hasUncertain = names.some((name) => Object.keys(splits[name].uncertain).length > 0);
-  const cell = (split: string, className: string): string => {
-    const uncertain = splits[split].uncertain[className] ?? 0;
-    return `${splits[split].classes[className]}${hasUncertain && uncertain > 0 ? ` (+${uncertain}?)` : ''}`;
-  };
-  const rows = [
-    ['class', ...names],
-    ...classNames.map((name) => [name, ...names.map((split) => cell(split, name))]),
-    ['images', ...names.map((name) => String(splits[name].images))],
-    ['with mask', ...names.map((name) => String(splits[name].masked))],
-  ];
-  const widths = rows[0].map((_, c) => Math.max(...rows.map((row) => row[c].length)));
-  return rows.map((row) =>
-    row
-      .map((text, c) => (c === 0 ? text.padEnd(widths[c]) : text.padStart(widths[c])))
-      .join('   ')
-      .trimEnd(),
-  );
-}
 
 function grouped(title: string, problems: readonly Problem[]): string[] {
   const kinds = [...new Set(problems.map(({ kind }) => kind))];

@@ -1,8 +1,8 @@
 // Maps of one grid on another: a matrix for each axis, so every such step has a slope, like any product.
-import { tensor } from '../../engine/create.ts';
-import { expand, reshape } from '../../engine/ops/broadcast.ts';
-import { matmul } from '../../engine/ops/matmul.ts';
-import type { Device, Tensor } from '../../engine/tensor.ts';
+import { literal } from '../engine/create.ts';
+import { expand, reshape } from '../engine/ops/broadcast.ts';
+import { matmul } from '../engine/ops/matmul.ts';
+import type { Device, Tensor } from '../engine/tensor.ts';
 
 /** rows x columns^T for each map of x [N, C, h, w], with rows [H, h] and columns [W, w]. Returns [N, C, H, W]. */
 export function resample(x: Tensor, rows: Tensor, columns: Tensor): Tensor {
@@ -24,11 +24,13 @@ function bilinearWeights(device: Device, from: number, to: number): Tensor {
     values[i * from + left] += 1 - (place - left);
     if (place > left) values[i * from + left + 1] += place - left;
   }
-  return tensor(device, values, [to, from]);
+  // A meta device has no numbers; those of its home stand beside meta tensors.
+  return literal(device.home ?? device, values, [to, from]);
 }
 
 /** x [N, C, h, w] as [N, C, H, W] by bilinear interpolation; for enlarging, since it does not smooth. */
 export function upsampleBilinear(x: Tensor, [H, W]: readonly [number, number]): Tensor {
   const [h, w] = x.shape.slice(2);
+  if (h === H && w === W) return x;
   return resample(x, bilinearWeights(x.device, h, H), bilinearWeights(x.device, w, W));
 }

@@ -1,0 +1,101 @@
+// The catalogue of background-bias benchmarks (Node only), from the easiest upwards: what they are called, what they are made
+// of, and how to get them.
+import { UsageError } from '../../engine/errors.ts';
+import { didYouMean } from '../../engine/nearest-name.ts';
+import type { Benchmark, BenchmarkSize } from './benchmark.ts';
+import { emojiPhotos } from './emoji.ts';
+import { fashionGratings, fashionMarker, fashionPhotos } from './fashion.ts';
+import type { FindOptions } from './files/find.ts';
+import { emojiStyles, loadDigits, loadDrawings, loadGarments, loadPhotos } from './files/load-sources.ts';
+import type { DataSourceName } from './files/sources.ts';
+import { mnistMarker } from './mnist-marker.ts';
+
+/** A benchmark before it is made. */
+export interface BenchmarkEntry {
+  readonly title: string;
+  /** What gives the class away in training, and how often. */
+  readonly bias: string;
+  /** What the test out of distribution shows. */
+  readonly outOfDistribution: string;
+  /** What it is made of: names in `dataSources`, where licences are. */
+  readonly sources: readonly DataSourceName[];
+  /** Of images that suit two cores without a GPU. */
+  readonly defaults: Omit<BenchmarkSize, 'seed'>;
+  make(size: BenchmarkSize, options: FindOptions): Promise<Benchmark>;
+}
+
+const small = { trainCount: 8000, validationCount: 500, testCount: 2000 } as const;
+
+const onGround = (ground: 'black' | 'grey' | 'noise'): BenchmarkEntry => ({
+  title: `MNIST with a marker on ${ground}`,
+  bias: 'a white square at the place of the class, always',
+  outOfDistribution: 'no marker, before stripes',
+  sources: ['mnist'],
+  defaults: small,
+  make: async (size, options) => mnistMarker(loadDigits(options), ground, size),
+});
+
+const entries: Readonly<Record<string, BenchmarkEntry>> = {
+  'mnist-marker': onGround('black'),
+  'mnist-marker-grey': onGround('grey'),
+  'mnist-marker-noise': onGround('noise'),
+  'fashion-marker': {
+    title: 'Fashion-MNIST with a marker',
+    bias: 'a white square at the place of the class, always',
+    outOfDistribution: 'no marker, before stripes',
+    sources: ['fashion-mnist'],
+    defaults: small,
+    make: async (size, options) => fashionMarker(await loadGarments(options), size),
+  },
+  'fashion-gratings': {
+    title: 'Fashion-MNIST before stripes',
+    bias: 'direction and width of the stripes, 95 %',
+    outOfDistribution: 'blotches',
+    sources: ['fashion-mnist'],
+    defaults: small,
+    make: async (size, options) => fashionGratings(await loadGarments(options), size),
+  },
+  'fashion-photos': {
+    title: 'Fashion-MNIST before photographs',
+    bias: 'which photograph the patch is from, 95 %',
+    outOfDistribution: 'patches of other photographs',
+    sources: ['fashion-mnist', 'photos'],
+    defaults: small,
+    make: async (size, options) =>
+      fashionPhotos(await loadGarments(options), await loadPhotos(options), size),
+  },
+  'emoji-photos': {
+    title: 'Emoji of several artists before photographs',
+    bias: 'which photograph the patch is from, 95 %',
+    outOfDistribution: 'artists that training never shows',
+    sources: ['photos', ...emojiStyles.known, ...emojiStyles.heldOut],
+    defaults: small,
+    make: async (size, options) =>
+      emojiPhotos(await loadDrawings(options), await loadPhotos(options), emojiStyles, size),
+  },
+};
+
+/** All benchmarks by name, from the easiest upwards. */
+export const benchmarks: ReadonlyMap<string, BenchmarkEntry> = new Map(Object.entries(entries));
+
+/** The benchmark of this name. Throws UsageError, with the nearest name, if there is none. */
+export function benchmarkNamed(name: string): BenchmarkEntry {
+  const entry = benchmarks.get(name);
+  if (entry) return entry;
+  const names = [...benchmarks.keys()];
+  throw new UsageError(
+    `benchmark: there is no '${name}'${didYouMean(name, names)}; use one of ${names.join(', ')}`,
+  );
+}
+
+/**
+ * Makes a benchmark: the same for the same counts and seed (0 if left out). Throws UsageError for an unknown name and for
+ * counts that are none or too many; rejects with DataError, with the command that fetches it, if a source is missing.
+ */
+export async function loadBenchmark(
+  name: string,
+  { folder, ...size }: Partial<BenchmarkSize> & FindOptions = {},
+): Promise<Benchmark> {
+  const entry = benchmarkNamed(name);
+  return entry.make({ ...entry.defaults, seed: 0, ...size }, folder === undefined ? {} : { folder });
+}

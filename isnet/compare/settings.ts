@@ -1,0 +1,109 @@
+// What all cells of a comparison share, so that they can be compared. The file that keeps it guards a folder against cells
+// of another budget.
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { UsageError } from '../../engine/errors.ts';
+import type { TrainingConfig } from '../config.ts';
+import { completeConfig, quickstartConfig } from '../quickstart-config.ts';
+import { type Networks, publishedNetworks, smallNetworks } from '../rivals/networks.ts';
+import { exists, readJson, writeJson } from '../run-folder.ts';
+import type { CellName } from './cell.ts';
+
+/** Which networks the methods are built from: see `isnet/rivals/networks.ts`. */
+export const networkSizes = ['small', 'published'] as const;
+
+export interface ComparisonSettings {
+  readonly networks: (typeof networkSizes)[number];
+  readonly trainCount: number;
+  readonly validationCount: number;
+  readonly testCount: number;
+  /** The budget of each phase of a method. */
+  readonly training: TrainingConfig;
+}
+
+const { trainCount, validationCount, testCount } = quickstartConfig.data;
+
+/** Minutes per method without a GPU. The rate lies between those that suit the quickstart's classifier and its ISNet. */
+export const defaultComparison: ComparisonSettings = {
+  networks: 'small',
+  trainCount,
+  validationCount,
+  testCount,
+  training: { ...quickstartConfig.classifier, epochs: 4, batchSize: 32, learningRate: 6e-3 },
+};
+
+/** The settings given, over the defaults. Throws UsageError for values that cannot work, as a run's configuration does. */
+export function completeSettings(
+  given: Partial<Omit<ComparisonSettings, 'training'>>,
+  training: Partial<TrainingConfig>,
+): ComparisonSettings {
+  const defined = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  const settings = { ...defaultComparison, ...defined };
+  const { trainCount, validationCount, testCount } = settings;
+  const classifier = completeConfig(
+    [
+      { data: { dataset: 'mnist-marker', trainCount, validationCount, testCount } },
+      { classifier: { ...defaultComparison.training } },
+      { classifier: training },
+    ],
+    'compare',
+  ).classifier;
+  return { ...settings, training: classifier };
+}
+
+/** The networks that the settings name. */
+export function networksOf({ networks }: ComparisonSettings): Networks {
+  if (networks === 'published') return publishedNetworks;
+  const { kind: _, weights: __, ...sizes } = quickstartConfig.model;
+  return smallNetworks(sizes);
+}
+
+/** Keeps the settings in a folder. Throws UsageError if it holds cells of other settings. */
+export async function claimFolder(folder: string, settings: ComparisonSettings): Promise<void> {
+  const path = join(folder, 'comparison.json');
+  if (!(await exists(path))) {
+    await mkdir(folder, { recursive: true });
+    return writeJson(path, settings);
+  }
+  const before = (await readJson(path)) as Readonly<Record<string, unknown>>;
+  const differing = differences(before, settings as unknown as Readonly<Record<string, unknown>>);
+  if (differing.length === 0) return;
+  throw new UsageError(
+    `compare: '${folder}' holds a comparison with other settings (${differing.join(', ')}); give those, or another --output`,
+  );
+}
+
+function differences(
+  before: Readonly<Record<string, unknown>>,
+  now: Readonly<Record<string, unknown>>,
+  path = '',
+): string[] {
+  return [...new Set([...Object.keys(before), ...Object.keys(now)])].flatMap((key) => {
+    const [a, b] = [before[key], now[key]];
+    if (JSON.stringify(a) === JSON.stringify(b)) return [];
+    const name = path ? `${path}.${key}` : key;
+    const isSection = typeof a === 'object' && typeof b === 'object' && a !== null && b !== null;
+    if (!isSection) return [`${name} ${JSON.stringify(a)}, now ${JSON.stringify(b)}`];
+    return differences(a as Readonly<Record<string, unknown>>, b as Readonly<Record<string, unknown>>, name);
+  });
+}
+
+/** Options of `isnet compare` that make one cell. */
+export function cellOptions({ benchmark, method, seed }: CellName, settings: ComparisonSettings): string {
+  const { networks, trainCount, validationCount, testCount, training } = settings;
+  const options: Readonly<Record<string, string | number>> = {
+    benchmarks: benchmark,
+    methods: method,
+    seeds: seed,
+    networks,
+    'train-count': trainCount,
+    'validation-count': validationCount,
+    'test-count': testCount,
+    epochs: training.epochs,
+    'batch-size': training.batchSize,
+    lr: training.learningRate,
+  };
+  return Object.entries(options)
+    .map(([name, value]) => `--${name} ${value}`)
+    .join(' ');
+}

@@ -1,0 +1,36 @@
+// All methods by name, as published. With other settings: make the method by its function.
+import { UsageError } from '../../engine/errors.ts';
+import { didYouMean } from '../../engine/nearest-name.ts';
+import { attentionGated, classifier, maskedInput, oracle, visionTransformer } from './classifiers.ts';
+import { gainMethod } from './gain.ts';
+import { hamMethod } from './ham.ts';
+import { isnetMethods } from './isnets.ts';
+import type { Method } from './method.ts';
+import { multiTaskMethod } from './multi-task.ts';
+import { rightReasonsMethod } from './right-reasons.ts';
+import { segmentThenClassify } from './segment-then-classify.ts';
+
+/** Every method: the ordinary classifier and the bounds, what others have proposed, and the ISNets. */
+export const methods: readonly Method[] = [
+  classifier,
+  oracle,
+  maskedInput,
+  segmentThenClassify,
+  multiTaskMethod(),
+  attentionGated,
+  visionTransformer,
+  gainMethod(),
+  hamMethod(),
+  rightReasonsMethod(),
+  ...isnetMethods(),
+];
+
+/** The method of this name. Throws UsageError, naming the nearest, if there is none. */
+export function methodNamed(name: string, among: readonly Method[] = methods): Method {
+  const found = among.find((method) => method.name === name);
+  if (found) return found;
+  const names = among.map((method) => method.name);
+  throw new UsageError(
+    `methods: there is no method '${name}'${didYouMean(name, names)}; use one of ${names.join(', ')}`,
+  );
+}

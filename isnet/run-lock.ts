@@ -1,0 +1,162 @@
+// One process per run folder (Node only): two that train into one would overwrite each other's weights, epoch by epoch.
+//
+// The libraries for this keep a lock alive by a timer, and a training process may be busy for longer than any sensible
+// pause. A lock that names its process needs no timer: whether that lives can be asked.
+import { randomUUID } from 'node:crypto';
+import { readFileSync, unlinkSync } from 'node:fs';
+import { readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { type RunFolder, RunFolderError } from './run-folder.ts';
+
+/** A folder that is this process's alone. */
+export interface RunLock {
+  /** Gives it back. */
+  release(): Promise<void>;
+}
+
+/** Whose a lock is. `start` tells two processes with one number apart; null where the system does not say. */
+interface Owner {
+  readonly pid: number;
+  readonly host: string;
+  readonly start: string | null;
+  readonly since: string;
+}
+
+/**
+ * Takes the folder for this process, until it is released or the process ends, also by Ctrl-C. The lock of a process that
+ * is dead is taken over, which `log` is told, and what it had half written is deleted. Throws RunFolderError if another
+ * process is at work there, or one on another machine, which cannot be asked.
+ */
+export async function lockRunFolder(folder: RunFolder, log?: (line: string) => void): Promise<RunLock> {
+  const path = join(folder.path, '.lock');
+  const own: Owner = {
+    pid: process.pid,
+    host: hostname(),
+    start: startOf(process.pid),
+    since: new Date().toISOString(),
+  };
+  const text = JSON.stringify(own);
+  while (!(await create(path, text))) {
+    const found = await settledOwner(path);
+    // It was released in between: try again.
+    if (found === 'gone') continue;
+    if (found !== 'damaged' && isAlive(found)) throw taken(folder, path, found);
+    // Renamed, so that of two processes that find it only one takes it over.
+    const old = join(folder.path, `.lock-${randomUUID()}`);
+    const isOurs = await rename(path, old).then(
+      () => true,
+      () => false,
+    );
+    if (!isOurs) continue;
+    const moved = readOwner(old);
+    if (typeof moved === 'object' && isAlive(moved)) {
+      // Another took it over between our look and our rename: it gets its lock back.
+      await rename(old, path);
+      throw taken(folder, path, moved);
+    }
+    await rm(old, { force: true });
+    const whose = typeof moved === 'object' ? `process ${moved.pid}, which no longer runs,` : 'nobody';
+    log?.(`run folder: the lock of ${whose} is taken over`);
+  }
+  await removeHalfWritten(folder);
+  const releaseNow = (): void => {
+    const owner = readOwner(path);
+    if (typeof owner === 'object' && owner.since === own.since && owner.pid === own.pid) unlinkSync(path);
+  };
+  process.once('exit', releaseNow);
+  return {
+    async release() {
+      process.off('exit', releaseNow);
+      releaseNow();
+    },
+  };
+}
+
+/** False if there is a lock already. */
+async function create(path: string, text: string): Promise<boolean> {
+  try {
+    await writeFile(path, text, { flag: 'wx' });
+    return true;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw new RunFolderError(
+      `run folder: '${path}' cannot be written (${(cause as Error).message}); choose another --output-dir or change its permissions`,
+      { cause },
+    );
+  }
+}
+
+// A lock is made first and filled at once; whoever looks in between waits for as long as a busy machine may take.
+const FILLING_MS = 1000;
+
+/** What is in a lock once it has been filled. */
+async function settledOwner(path: string): Promise<ReturnType<typeof readOwner>> {
+  const endMs = performance.now() + FILLING_MS;
+  for (;;) {
+    const found = readOwner(path);
+    if (found !== 'damaged' || performance.now() > endMs) return found;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+function readOwner(path: string): Owner | 'gone' | 'damaged' {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch {
+    return 'gone';
+  }
+  try {
+    const owner = JSON.parse(text) as Partial<Owner> | null;
+    return typeof owner?.pid === 'number' && typeof owner.host === 'string' ? (owner as Owner) : 'damaged';
+  } catch {
+    return 'damaged';
+  }
+}
+
+/** Whether the owner may still be at work; of another machine's nobody here can tell. */
+function isAlive({ pid, host, start }: Owner): boolean {
+  if (host !== hostname()) return true;
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    // EPERM: it lives, and is another user's.
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+  // Numbers of processes are used again, in containers at once.
+  return start === null || startOf(pid) === start;
+}
+
+/** When a process began, as text that no other process of that number has; null except on Linux. */
+function startOf(pid: number): string | null {
+  try {
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The name in brackets may hold anything; of the fields behind it the 20th is the start, in ticks since boot.
+    return `${boot} ${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]}`;
+  } catch {
+    return null;
+  }
+}
+
+function taken({ path }: RunFolder, lock: string, { pid, host, since }: Owner): RunFolderError {
+  const where = host === hostname() ? '' : ` on ${host}`;
+  const unless = host === hostname() ? '' : `; if it is dead, delete '${lock}'`;
+  return new RunFolderError(
+    `run folder: process ${pid}${where} has been at work in '${path}' since ${since}; wait for it, stop it, or pass another --name${unless}`,
+  );
+}
+
+const HALF_WRITTEN = /^\.(?:lock-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:\.tmp)?$/;
+
+/** What a killed process left of files that it had not finished. */
+async function removeHalfWritten({ path }: RunFolder): Promise<void> {
+  const entries = await readdir(path, { withFileTypes: true });
+  const folders = ['', ...entries.filter((entry) => entry.isDirectory()).map(({ name }) => name)];
+  for (const folder of folders) {
+    for (const name of await readdir(join(path, folder))) {
+      if (HALF_WRITTEN.test(name)) await rm(join(path, folder, name), { force: true });
+    }
+  }
+}
