@@ -1,6 +1,7 @@
 // `isnet compare`: methods side by side on benchmarks, over seeds; finished cells are kept, so it can be stopped and repeated.
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { UsageError } from '../../engine/errors.ts';
 import { writeFileAtomically } from '../../engine/files.ts';
 import { benchmarkNamed } from '../benchmarks/index.ts';
 import { type CellName, type CellResult, cellNames, readCell } from '../compare/cell.ts';
@@ -79,6 +80,7 @@ export function addCompareCommand(program: Command, done: (exitCode: number) => 
 
 async function compare(options: CompareOptions): Promise<number> {
   const { benchmarks, methods, seeds, output, jobs } = options;
+  if (jobs < 1) throw new UsageError(`compare: --jobs is ${jobs}; use a whole number from 1 up`);
   const settings = settingsOf(options);
   for (const name of benchmarks) benchmarkNamed(name);
   for (const name of methods) methodNamed(name);
@@ -87,7 +89,7 @@ async function compare(options: CompareOptions): Promise<number> {
   const isMissing = await Promise.all(cells.map(async (name) => (await readCell(output, name)) === null));
   const missing = cells.filter((_, i) => isMissing[i]);
   if (missing.length < cells.length)
-    console.log(`${cells.length - missing.length} cells are finished already`);
+    console.log(`finished already: ${cells.length - missing.length} of ${cells.length}`);
   const failures = await makeCells(missing, settings, output, jobs);
   await writeTables(output, cells, settings);
   if (failures === null) {

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { IsnetError, UsageError } from '../../engine/errors.ts';
 import { packageVersion } from '../environment.ts';
+import { addCompareCommand } from './compare.ts';
 import { addDataCommand } from './data.ts';
 import { addDoctorCommand } from './doctor.ts';
 import { addEvaluateCommand } from './evaluate.ts';
@@ -50,6 +51,7 @@ function createProgram(done: (exitCode: number) => void): Command {
   addTrainCommand(program, done);
   addEvaluateCommand(program, done);
   addExplainCommand(program, done);
+  addCompareCommand(program, done);
   addDataCommand(program, done);
   addDoctorCommand(program, done);
   return program;

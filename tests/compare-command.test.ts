@@ -1,0 +1,93 @@
+// `isnet compare` from end to end, on the smallest comparison there is: made, gone on with, added to, refused.
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { hasAdapterFor, isnet, isnetProcess, newFolder, type Outcome } from './command-line.ts';
+
+const hasAdapter = await hasAdapterFor('compare-command.test');
+
+const folder = newFolder();
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const output = join(folder, 'comparison');
+const tinyComparison = [
+  ...['--train-count', '64', '--validation-count', '20', '--test-count', '20'],
+  ...['--epochs', '1', '--output', output],
+];
+const cellFile = (method: string, seed: number): string =>
+  join(output, 'cells', 'mnist-marker', method, `${seed}.json`);
+const compare = (methods: string, ...more: string[]): Promise<Outcome> =>
+  isnet('compare', '--methods', methods, ...tinyComparison, ...more);
+
+describe('wrong usage is refused before anything is written', () => {
+  test.each([
+    [['--methods', 'clasifier'], /there is no method 'clasifier' \(did you mean 'classifier'\?\)/],
+    [['--benchmarks', 'mnist'], /benchmark: there is no 'mnist' \(did you mean 'mnist-marker'/],
+    [['--epochs', '0'], /epochs is 0/],
+    [['--jobs', '0'], /--jobs is 0; use a whole number from 1 up/],
+  ])('%j', async (args, message) => {
+    const other = join(folder, 'other');
+    const { exitCode, errors } = await isnet('compare', ...args, '--output', other);
+    expect(exitCode).toBe(2);
+    expect(errors).toMatch(message);
+    expect(existsSync(other)).toBe(false);
+  });
+});
+
+describe.skipIf(!hasAdapter)('isnet compare', () => {
+  let first: Outcome;
+  beforeAll(async () => {
+    first = await compare('classifier');
+  }, 120_000);
+
+  test('makes cells and tables', () => {
+    expect(first.exitCode, first.errors).toBe(0);
+    expect(first.output).toMatch(/^1\/1 {2}mnist-marker, classifier, seed 0: biased [\d.]+ %, unbiased /m);
+    expect(first.output).toMatch(/^\| Ordinary classifier \| [\d.]+ \|/m);
+    const cell = JSON.parse(readFileSync(cellFile('classifier', 0), 'utf8'));
+    expect(Object.keys(cell.accuracy)).toEqual(['biased', 'unbiased', 'deceiving', 'out-of-distribution']);
+    expect(cell.backgroundShare).toBeGreaterThan(0);
+    expect(cell.parameters.runTime).toBe(cell.parameters.training);
+    expect(readFileSync(join(output, 'table.md'), 'utf8')).toContain(
+      '64 training and 20 test images, 1 epochs',
+    );
+    for (const name of ['cells.csv', 'summary.json', 'comparison.html']) {
+      expect(existsSync(join(output, name))).toBe(true);
+    }
+  });
+
+  test('each cell names the command that repeats it, to the bit', async () => {
+    const path = cellFile('classifier', 0);
+    const { command, accuracy, backgroundShare } = JSON.parse(readFileSync(path, 'utf8'));
+    const args = command.split(' compare ')[1].split(' ');
+    const { exitCode, errors } = await isnet('compare', ...args, '--output', join(folder, 'again'));
+    expect(exitCode, errors).toBe(0);
+    const again = JSON.parse(readFileSync(path.replace(output, join(folder, 'again')), 'utf8'));
+    expect(again.accuracy).toEqual(accuracy);
+    expect(again.backgroundShare).toBe(backgroundShare);
+  }, 120_000);
+
+  test('keeps what is finished and adds what is not', async () => {
+    const written = statSync(cellFile('classifier', 0)).mtimeMs;
+    const { exitCode, output: said } = await compare('classifier,masked-input');
+    expect(exitCode).toBe(0);
+    expect(said).toContain('finished already: 1 of 2');
+    expect(statSync(cellFile('classifier', 0)).mtimeMs).toBe(written);
+    expect(said).toMatch(/^\| Ordinary classifier .*\n\| Masked input /m);
+  }, 120_000);
+
+  test('refuses a folder with other settings', async () => {
+    const { exitCode, errors } = await compare('classifier', '--lr', '0.5');
+    expect(exitCode).toBe(2);
+    expect(errors).toMatch(/holds a comparison with other settings \(training.learningRate 0.006, now 0.5\)/);
+  });
+
+  test('stopped between cells, it goes on', async () => {
+    const args = ['compare', '--methods', 'classifier,oracle', ...tinyComparison, '--seeds', '1'];
+    const { exitCode, output: said } = await isnetProcess(args, '1/2');
+    expect(exitCode, said).toBe(130);
+    expect(existsSync(cellFile('classifier', 1))).toBe(true);
+    expect(existsSync(cellFile('oracle', 1))).toBe(false);
+    expect(said).toContain('the same command goes on');
+  }, 120_000);
+});
