@@ -81,7 +81,8 @@ export function formatEstimate(estimate: Estimate | null | undefined, digits = 3
   return low === null || high === null ? text(value) : `${text(value)} [${text(low)}, ${text(high)}]`;
 }
 
-function inColumns(table: readonly (readonly string[])[]): string {
+/** Rows of cells as text, each column as wide as its widest cell. */
+export function inColumns(table: readonly (readonly string[])[]): string {
   const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)));
   const format = (row: readonly string[]): string => row.map((cell, i) => cell.padEnd(widths[i])).join('   ');
   return table.map((row) => format(row).trimEnd()).join('\n');

@@ -2,6 +2,7 @@
 import { cpSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { encodePng } from '../lrp/png.ts';
 import { hasAdapterFor, isnet, newFolder, tiny } from './command-line.ts';
 
 const hasAdapter = await hasAdapterFor('evaluate-command.test');
@@ -69,5 +70,24 @@ describe.skipIf(!hasAdapter)('isnet evaluate', () => {
     expect(exitCode).toBe(1);
     expect(errors).toMatch(/^error: run folder: '.*metrics\.jsonl' is no JSON .*; restore the file\n$/);
     expect(readFileSync(join(copy, 'report.html'), 'utf8')).toBe('old');
+  });
+
+  test('and `isnet agreement` judges its heatmaps by drawn regions', async () => {
+    const rgba = new Uint8ClampedArray(28 * 28 * 4).map((_, i) => (i % 4 === 3 || i % 112 > 50 ? 255 : 0));
+    writeFileSync(join(runs, 'half.png'), encodePng({ width: 28, height: 28, rgba }));
+    const annotations = join(runs, 'regions.json');
+    const regions = [0, 9, 18].map((y, i) => ({ box: [0, y, 28, 9], severity: i }));
+    writeFileSync(annotations, JSON.stringify({ images: [{ file: 'half.png', regions }] }));
+    const { exitCode, output, errors } = await isnet('agreement', folder, annotations, '--json');
+    expect(exitCode, errors).toBe(0);
+    const { classifier } = JSON.parse(output);
+    // The boxes leave out the last row alone.
+    expect(classifier.massAccuracy.value).toBeGreaterThan(0.8);
+    expect(classifier.severityCount).toBe(1);
+    const table = await isnet('agreement', folder, annotations, '--target', '3');
+    expect(table.output).toMatch(/^rank correlation with severity +-?[\d.]+ \(1 images\)$/m);
+    const unknown = await isnet('agreement', folder, annotations, '--target', 'three');
+    expect(unknown.exitCode).toBe(2);
+    expect(unknown.errors).toMatch(/there is no class 'three'/);
   });
 });

@@ -2,11 +2,13 @@
 import { Command, CommanderError } from 'commander';
 import { IsnetError, UsageError } from '../../engine/errors.ts';
 import { packageVersion } from '../environment.ts';
+import { addAgreementCommand } from './agreement.ts';
 import { addCompareCommand } from './compare.ts';
 import { addDataCommand } from './data.ts';
 import { addDoctorCommand } from './doctor.ts';
 import { addEvaluateCommand } from './evaluate.ts';
 import { addExplainCommand } from './explain.ts';
+import { addExportCommand } from './export.ts';
 import { addQuickstartCommand } from './quickstart.ts';
 import { exitCodes } from './session.ts';
 import { addTrainCommand } from './train.ts';
@@ -16,6 +18,7 @@ Examples:
   isnet quickstart                                  the whole method on MNIST, minutes without a GPU
   isnet train --name mine --epochs 8 -P 0.8         your own run, in runs/mine
   isnet explain runs/mine --test-set deceiving      where both models look
+  isnet export runs/mine                            the trained model as an ONNX file
   isnet data check my-images                        whether your own images and masks are sound
   isnet doctor                                      which adapter computes, and how fast
 
@@ -51,6 +54,8 @@ function createProgram(done: (exitCode: number) => void): Command {
   addTrainCommand(program, done);
   addEvaluateCommand(program, done);
   addExplainCommand(program, done);
+  addAgreementCommand(program, done);
+  addExportCommand(program, done);
   addCompareCommand(program, done);
   addDataCommand(program, done);
   addDoctorCommand(program, done);

@@ -1,0 +1,94 @@
+// `isnet agreement`: heatmaps against regions that an expert has drawn.
+import { dirname } from 'node:path';
+import { type Command, Option } from 'commander';
+import { UsageError } from '../../engine/errors.ts';
+import { didYouMean } from '../../engine/nearest-name.ts';
+import { isnetComposite } from '../../lrp/composite.ts';
+import { openExpertImages, readAnnotations } from '../data/files/expert-images.ts';
+import { type Agreement, measureAgreement } from '../experts/agreement.ts';
+import { imageConfigOf } from '../open-data.ts';
+import { formatEstimate, inColumns, modelTitles } from '../report.ts';
+import { loadModels } from './models.ts';
+import { exitCodes, withDevice } from './session.ts';
+
+const examples = `
+Examples:
+  isnet agreement runs/mine radiologist.json                  images beside the annotations
+  isnet agreement runs/mine coco.json --images scans --target pneumonia
+  isnet agreement runs/mine coco.json --json > agreement.json
+
+The annotations are COCO's (segmentation or bbox; a severity as \`severity\` or \`attributes.severity\`) or ours:
+  { "images": [{ "file": "a.png", "regions": [{ "box": [x, y, width, height], "severity": 2 }] }] }`;
+
+interface AgreementCommandOptions {
+  readonly images?: string;
+  readonly target: string;
+  readonly weights: 'best' | 'last';
+  readonly json?: boolean;
+}
+
+/** Adds `isnet agreement`; `done` takes the exit code. */
+export function addAgreementCommand(program: Command, done: (exitCode: number) => void): void {
+  program
+    .command('agreement')
+    .description('how well heatmaps agree with regions that an expert has drawn, and with their severity')
+    .argument('<run|weights>', 'run folder or .safetensors file')
+    .argument('<annotations>', 'JSON file of regions')
+    .option('--images <folder>', 'where the images lie (default: beside the annotations)')
+    .option('--target <class>', 'class to explain, by name', 'predicted')
+    .addOption(
+      new Option('--weights <which>', 'which weights of a run').choices(['best', 'last']).default('best'),
+    )
+    .option('--json', 'print JSON, with each image')
+    .addHelpText('after', examples)
+    .action(async (path: string, annotations: string, options: AgreementCommandOptions) =>
+      done(await agreement(path, annotations, options)),
+    );
+}
+
+async function agreement(
+  path: string,
+  annotations: string,
+  options: AgreementCommandOptions,
+): Promise<number> {
+  const log = options.json ? console.error : console.log;
+  const annotated = await readAnnotations(annotations);
+  return withDevice(log, async (device) => {
+    const models = await loadModels(device, path, options.weights);
+    const { card } = models[0];
+    const { classNames } = card.input;
+    const target = options.target === 'predicted' ? options.target : classNames.indexOf(options.target);
+    if (target === -1) {
+      throw new UsageError(
+        `agreement: there is no class '${options.target}'${didYouMean(options.target, classNames)}; use predicted or one of ${classNames.join(', ')}`,
+      );
+    }
+    const folder = options.images ?? dirname(annotations);
+    const images = await openExpertImages(folder, annotated, imageConfigOf(card, folder), log);
+    const composite = isnetComposite({ eps: card.eps });
+    const found = new Map<string, Agreement>();
+    for (const { name, model } of models) {
+      found.set(modelTitles[name], await measureAgreement(device, model, images, { composite, target }));
+    }
+    console.log(options.json ? JSON.stringify(Object.fromEntries(found), null, 2) : agreementTable(found));
+    return exitCodes.success;
+  });
+}
+
+/** One column per model, each number with its 95 % interval over images. */
+function agreementTable(found: ReadonlyMap<string, Agreement>): string {
+  const row = (title: string, text: (agreement: Agreement) => string): string[] => [
+    title,
+    ...[...found.values()].map(text),
+  ];
+  return inColumns([
+    ['', ...found.keys()],
+    row('images', ({ count }) => String(count)),
+    row('relevance mass accuracy', ({ massAccuracy }) => formatEstimate(massAccuracy)),
+    row('relevance rank accuracy', ({ rankAccuracy }) => formatEstimate(rankAccuracy)),
+    row('pointing game', ({ pointingGame }) => formatEstimate(pointingGame)),
+    row('rank correlation with severity', ({ severityCorrelation, severityCount }) =>
+      severityCount === 0 ? '-' : `${formatEstimate(severityCorrelation)} (${severityCount} images)`,
+    ),
+  ]);
+}

@@ -1,0 +1,250 @@
+// Regions drawn by a person: both file formats, their masks pixel by pixel, and how heatmaps are judged by them.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
+import { tensor } from '../engine/create.ts';
+import { DataError } from '../engine/errors.ts';
+import { openExpertImages, readAnnotations } from '../isnet/data/files/expert-images.ts';
+import { type ExpertImage, measureAgreement } from '../isnet/experts/agreement.ts';
+import { maskOf, parseAnnotations, type Region, type RegionShape } from '../isnet/experts/annotations.ts';
+import { explain } from '../lrp/explain.ts';
+import { encodePng } from '../lrp/png.ts';
+import { fillNet, smallImages, smallNets } from './small-nets.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'experts-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const region = (shape: RegionShape): Region => ({ shape, label: null, severity: null });
+const drawn = (shape: RegionShape, width: number, height: number): string[] => {
+  const { data } = maskOf(region(shape), width, height);
+  return Array.from({ length: height }, (_, y) =>
+    [...data.subarray(y * width, (y + 1) * width)].map((value) => (value === 255 ? '#' : '.')).join(''),
+  );
+};
+
+describe('masks of regions', () => {
+  test('a box has the pixels whose centres it covers, and ends with the image', () => {
+    expect(drawn({ box: [1, 1, 2, 1] }, 4, 3)).toEqual(['....', '.##.', '....']);
+    expect(drawn({ box: [0.6, 0.4, 2, 1] }, 4, 2)).toEqual(['.##.', '....']);
+    expect(drawn({ box: [-3, -3, 5, 4] }, 3, 2)).toEqual(['##.', '...']);
+  });
+
+  test('a triangle, a polygon that crosses itself, and two polygons', () => {
+    expect(drawn({ polygons: [[0, 0, 4, 0, 0, 4]] }, 4, 4)).toEqual(['###.', '##..', '#...', '....']);
+    // Even-odd: what is entered twice is outside.
+    const twice = [0, 0, 4, 0, 4, 4, 0, 4, 0, 0, 1, 1, 3, 1, 3, 3, 1, 3, 1, 1];
+    expect(drawn({ polygons: [twice] }, 4, 4)).toEqual(['####', '#..#', '#..#', '####']);
+    expect(
+      drawn(
+        {
+          polygons: [
+            [0, 0, 1, 0, 1, 2, 0, 2],
+            [2, 0, 3, 0, 3, 1, 2, 1],
+          ],
+        },
+        3,
+        2,
+      ),
+    ).toEqual(['#.#', '#..']);
+  });
+
+  test('run lengths go down the columns', () => {
+    expect(drawn({ runs: [1, 2, 3], size: [3, 2] }, 2, 3)).toEqual(['..', '#.', '#.']);
+    expect(() => drawn({ runs: [1, 2, 3], size: [3, 2] }, 3, 2)).toThrow(
+      /for 2x3 \(6 pixels\) on an image of 3x2/,
+    );
+  });
+});
+
+describe('annotations', () => {
+  test('of our own format', () => {
+    const value = {
+      images: [
+        {
+          file: 'a.png',
+          regions: [
+            { box: [0, 0, 2, 2], severity: 3 },
+            { polygon: [0, 0, 1, 0, 1, 1], label: 'x' },
+          ],
+        },
+      ],
+    };
+    expect(parseAnnotations(value)).toEqual([
+      {
+        file: 'a.png',
+        regions: [
+          { shape: { box: [0, 0, 2, 2] }, label: null, severity: 3 },
+          { shape: { polygons: [[0, 0, 1, 0, 1, 1]] }, label: 'x', severity: null },
+        ],
+      },
+    ]);
+  });
+
+  test("of COCO's, with outlines before boxes, and severities in either place", () => {
+    const value = {
+      info: { year: 2024 },
+      images: [
+        { id: 7, file_name: 'b.png', width: 4, height: 4 },
+        { id: 8, file_name: 'c.png', width: 4, height: 4 },
+      ],
+      categories: [{ id: 1, name: 'lesion' }],
+      annotations: [
+        {
+          id: 1,
+          image_id: 7,
+          category_id: 1,
+          bbox: [0, 0, 1, 1],
+          segmentation: [[0, 0, 2, 0, 2, 2]],
+          severity: 1,
+        },
+        {
+          id: 2,
+          image_id: 7,
+          category_id: 2,
+          bbox: [0, 0, 1, 1],
+          attributes: { severity: 2, occluded: false },
+        },
+        { id: 3, image_id: 8, segmentation: { counts: [0, 16], size: [4, 4] }, iscrowd: 1 },
+      ],
+    };
+    expect(parseAnnotations(value)).toEqual([
+      {
+        file: 'b.png',
+        regions: [
+          { shape: { polygons: [[0, 0, 2, 0, 2, 2]] }, label: 'lesion', severity: 1 },
+          { shape: { box: [0, 0, 1, 1] }, label: '2', severity: 2 },
+        ],
+      },
+      { file: 'c.png', regions: [{ shape: { runs: [0, 16], size: [4, 4] }, label: null, severity: null }] },
+    ]);
+  });
+
+  test.each([
+    [{}, /images: /],
+    [{ images: [{ file: 'a', regions: [{}] }] }, /images.0.regions.0: give a box or a polygon/],
+    [{ images: [{ file: 'a', regions: [{ box: [0, 0, 0, 1] }] }] }, /images.0.regions.0.box.2/],
+    [{ images: [], annotations: [{ image_id: 3 }] }, /annotations.0: there is no image 3/],
+    [
+      { images: [{ id: 1, file_name: 'a' }], annotations: [{ image_id: 1 }] },
+      /neither segmentation nor bbox/,
+    ],
+    [
+      {
+        images: [{ id: 1, file_name: 'a' }],
+        annotations: [{ image_id: 1, segmentation: { counts: 'abc', size: [1, 1] } }],
+      },
+      /run lengths are compressed; export them uncompressed/,
+    ],
+  ])('%j is refused', (value, message) => {
+    expect(() => parseAnnotations(value)).toThrow(DataError);
+    expect(() => parseAnnotations(value)).toThrow(message);
+  });
+});
+
+describe('files', () => {
+  const frame = { channels: 1, height: 4, width: 4, resize: 'stretch', cropMargin: 0 } as const;
+  const write = (name: string, value: unknown): string => {
+    const path = join(folder, name);
+    writeFileSync(path, typeof value === 'string' ? value : JSON.stringify(value));
+    return path;
+  };
+  // 8 x 8, the right half white.
+  const rgba = new Uint8ClampedArray(256).map((_, i) =>
+    i % 4 === 3 || Math.floor(i / 4) % 8 >= 4 ? 255 : 0,
+  );
+  writeFileSync(join(folder, 'half.png'), encodePng({ width: 8, height: 8, rgba }));
+
+  test('an image and its regions shrink together; regions that are not seen any more are left out', async () => {
+    const path = write('ours.json', {
+      images: [
+        {
+          file: 'half.png',
+          regions: [
+            { box: [4, 0, 4, 8], severity: 2 },
+            { box: [0, 0, 1, 1], severity: 5 },
+          ],
+        },
+        { file: 'none.png', regions: [] },
+      ],
+    });
+    const said: string[] = [];
+    const [image, ...others] = await openExpertImages(folder, await readAnnotations(path), frame, (line) =>
+      said.push(line),
+    );
+    expect(others).toEqual([]);
+    expect(said).toEqual(["'none.png' has no region at 4x4; it is left out"]);
+    expect(image.regions).toHaveLength(1);
+    expect(image.severities).toEqual([2]);
+    expect([...image.regions[0]]).toEqual([...image.image].map((value) => (value > 0.5 ? 1 : 0)));
+  });
+
+  test('that are missing, damaged or empty are named', async () => {
+    await expect(readAnnotations(join(folder, 'missing.json'))).rejects.toThrow(/missing\.json/);
+    await expect(readAnnotations(write('damaged.json', '{'))).rejects.toThrow(/damaged\.json' is no JSON/);
+    const none = [{ file: 'half.png', regions: [] }];
+    await expect(openExpertImages(folder, none, frame)).rejects.toThrow(/no image has a region/);
+    const lost = [{ file: 'lost.png', regions: [region({ box: [0, 0, 1, 1] })] }];
+    await expect(openExpertImages(folder, lost, frame)).rejects.toThrow(/lost\.png' cannot be read/);
+  });
+});
+
+describe('agreement', () => {
+  const device = new CpuDevice();
+  const net = smallNets.plain(device).train();
+  fillNet(net, { withBias: true });
+  const pixels = Float32Array.from(smallImages().slice(0, 64));
+  const map = [...dataOf(explain(net.eval(), tensor(device, pixels, [1, 1, 8, 8])).relevance)];
+  net.train();
+  const byRelevance = map.map((_, i) => i).toSorted((a, b) => map[b] - map[a]);
+  const maskAt = (places: readonly number[]): Uint8Array =>
+    Uint8Array.from({ length: 64 }, (_, i) => (places.includes(i) ? 1 : 0));
+  const image = (regions: Uint8Array[], severities: number[] | null): ExpertImage => ({
+    file: 'x.png',
+    image: pixels,
+    channels: 1,
+    height: 8,
+    width: 8,
+    regions,
+    severities,
+  });
+  const judge = async (regions: Uint8Array[], severities: number[] | null = null) =>
+    (await measureAgreement(device, net, [image(regions, severities)])).images[0];
+
+  test('is whole where the expert drew the most relevant pixels, and none elsewhere', async () => {
+    const positive = byRelevance.filter((i) => map[i] > 0);
+    const best = await judge([maskAt(positive.slice(0, 9)), maskAt(positive.slice(9))]);
+    expect(best.massAccuracy).toBeCloseTo(1, 12);
+    expect(best).toMatchObject({ rankAccuracy: 1, isPointing: true, severityCorrelation: null });
+    const worst = await judge([maskAt(byRelevance.slice(-10))]);
+    expect(worst).toMatchObject({ rankAccuracy: 0, isPointing: false });
+    expect(worst.massAccuracy).toBeLessThan(0.1);
+  });
+
+  test('mass is the share of positive relevance in any region, counted once', async () => {
+    const places = byRelevance.slice(3, 20);
+    const share = (of: readonly number[]) => of.reduce((sum, i) => sum + Math.max(0, map[i]), 0);
+    const { massAccuracy } = await judge([maskAt(places), maskAt(places.slice(2, 9))]);
+    expect(massAccuracy).toBeCloseTo(share(places) / share(byRelevance), 12);
+  });
+
+  test('correlates density with severity by ranks', async () => {
+    const regions = [0, 20, 40].map((from) => maskAt(byRelevance.slice(from, from + 5 + from / 5)));
+    expect((await judge(regions, [3, 2, 1])).severityCorrelation).toBeCloseTo(1, 12);
+    expect((await judge(regions, [1, 3, 2])).severityCorrelation).toBeCloseTo(-0.5, 12);
+    expect((await judge(regions, [2, 2, 2])).severityCorrelation).toBeNull();
+    expect((await judge(regions.slice(1), [1, 2])).severityCorrelation).toBeNull();
+  });
+
+  test('of several images has intervals, and leaves the model in training', async () => {
+    const regions = [0, 20, 40].map((from) => maskAt(byRelevance.slice(from, from + 5)));
+    const images = [image(regions, [3, 2, 1]), image(regions.slice(2), null), image(regions, [1, 3, 2])];
+    const found = await measureAgreement(device, net, images);
+    expect(found).toMatchObject({ count: 3, severityCount: 2 });
+    expect(found.severityCorrelation.value).toBeCloseTo(0.25, 12);
+    expect(found.massAccuracy.low).toBeLessThan(found.massAccuracy.value as number);
+    expect(found.pointingGame.value).toBeCloseTo(2 / 3, 12);
+    expect(net.isTraining).toBe(true);
+  });
+});
