@@ -5,6 +5,7 @@ import { reshape, sum } from '../engine/ops/broadcast.ts';
 import { concat } from '../engine/ops/layout.ts';
 import { abs } from '../engine/ops/pointwise.ts';
 import type { Tensor } from '../engine/tensor.ts';
+import { gradCam } from '../lrp/attributions/grad-cam.ts';
 import { type Composite, isnetComposite } from '../lrp/composite.ts';
 import { relevanceOfLogits } from '../lrp/explain.ts';
 import { flexRelevanceAt, gradientInputAt } from '../lrp/flex.ts';
@@ -18,9 +19,10 @@ import { type SeedOptions, seedGradient } from './seeds.ts';
 /**
  * `lrp`: rules, layer by layer (LRP Block). `flex`: LRP-Flex, gradients with another slope at ReLUs; it has no z, so the bias
  * policy of the composite holds at the first layer alone. `gradient-input`: the gradient times the tensor (ISNet
- * Grad*Input), which has no z^B rule, so that black pixels never have relevance.
+ * Grad*Input), which has no z^B rule, so that black pixels never have relevance. `grad-cam`: no relevance at all, but
+ * Grad-CAM of the last feature maps, to see what its background is worth; one map, at the image.
  */
-export type Propagation = 'lrp' | 'flex' | 'gradient-input';
+export type Propagation = 'lrp' | 'flex' | 'gradient-input' | 'grad-cam';
 
 /** What is explained, how, and where. */
 export interface MapOptions extends Omit<SeedOptions, 'key'> {
@@ -54,7 +56,12 @@ export function compositesOf({ variant, composite = isnetComposite() }: MapOptio
 /** Rules that have a natural range of relevance of their own: 2 for `dual`, else 1. */
 export const ruleCountOf = ({ variant }: Pick<MapOptions, 'variant'>): number => (variant === 'dual' ? 2 : 1);
 
-function checkPropagation({ variant, propagation = 'lrp' }: MapOptions): void {
+function checkPropagation({ variant, propagation = 'lrp', deepSupervision = [] }: MapOptions): void {
+  if (propagation === 'grad-cam' && (variant === 'original' || deepSupervision.length > 0)) {
+    throw new UsageError(
+      `isnetMaps: propagation grad-cam draws one map of the image, and ${variant === 'original' ? 'variant original wants one for each class' : 'there is deep supervision'}; use variant stochastic without deep supervision`,
+    );
+  }
   if (variant === 'dual' && propagation !== 'lrp') {
     throw new UsageError(
       `isnetMaps: variant dual is made of two rules, and propagation '${propagation}' has none; use propagation lrp`,
@@ -77,6 +84,10 @@ export function relevanceMaps(
   checkPropagation(options);
   const { propagation = 'lrp', deepSupervision = [] } = options;
   const gradient = seedGradient(logits, { ...options, key });
+  if (propagation === 'grad-cam') {
+    const map = gradCam(model, images, { logits, target: gradient });
+    return { depths: [reshape(map, [1, ...map.shape])], gradient };
+  }
   const tensors = [images, ...inputsOfModules(model, deepSupervision, logits)];
   const walks = compositesOf(options).map((composite) => {
     const statistics = composite.statisticsGradient === 'keep' ? 'differentiate' : 'constant';

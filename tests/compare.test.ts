@@ -24,6 +24,7 @@ const cell = (method: string, seed: number, biased: number, deceiving: number): 
   seed,
   accuracy: { biased, deceiving },
   backgroundShare: method === 'vision-transformer' ? null : 0.25,
+  gradCamBackgroundShare: 0.5,
   trainSecondsPerImage: 0.002 * (seed + 1),
   inferenceMs: 1,
   parameters: { training: 12_345, runTime: 12_000 },
@@ -153,10 +154,10 @@ describe('tables', () => {
   test('in Markdown', () => {
     expect(markdownTables(summarizeCells(cells), titles)).toBe(`### MNIST with a marker
 
-| method | biased | deceiving | background relevance | training ms per image | inference ms | parameters at run time | seeds |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-| Ordinary <classifier> | 99.0 ± 1.4 | 45.0 ± 7.1 | 25.0 ± 0.0 | 3.00 | 1.00 | 12,000 | 2 |
-| vision-transformer | 90.0 | 30.0 | - | 2.00 | 1.00 | 12,000 | 1 |`);
+| method | biased | deceiving | background relevance | Grad-CAM background | training ms per image | inference ms | parameters at run time | seeds |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| Ordinary <classifier> | 99.0 ± 1.4 | 45.0 ± 7.1 | 25.0 ± 0.0 | 50.0 ± 0.0 | 3.00 | 1.00 | 12,000 | 2 |
+| vision-transformer | 90.0 | 30.0 | - | 50.0 | 2.00 | 1.00 | 12,000 | 1 |`);
   });
 
   test('in CSV, one line for each cell and test set', () => {

@@ -12,6 +12,7 @@ import type { Device, Tensor } from '../engine/tensor.ts';
 import { isnetMaps, type Propagation, relevanceMaps } from '../isnet/maps.ts';
 import { type Batch, type IsnetOptions, isnetLosses } from '../isnet/objective.ts';
 import { softmaxGradient, type Variant } from '../isnet/seeds.ts';
+import { gradCam } from '../lrp/attributions/grad-cam.ts';
 import { inputTimesGradient } from '../lrp/attributions/gradient.ts';
 import { isnetComposite } from '../lrp/composite.ts';
 import { flexRelevanceAt } from '../lrp/flex.ts';
@@ -53,17 +54,21 @@ interface Case {
 }
 
 const nets = Object.keys(smallNets);
-const combinations = (['lrp', 'flex', 'gradient-input'] as const).flatMap((propagation) =>
-  (['original', 'selective', 'stochastic', 'softmax', 'dual'] as const)
-    .filter((variant) => variant !== 'dual' || propagation === 'lrp')
-    .map((variant) => ({ propagation, variant })),
+const variantsBy: Readonly<Record<Propagation, readonly Variant[]>> = {
+  lrp: ['original', 'selective', 'stochastic', 'softmax', 'dual'],
+  flex: ['original', 'selective', 'stochastic', 'softmax'],
+  'gradient-input': ['original', 'selective', 'stochastic', 'softmax'],
+  'grad-cam': ['selective', 'stochastic', 'softmax'],
+};
+const combinations = (Object.keys(variantsBy) as Propagation[]).flatMap((propagation) =>
+  variantsBy[propagation].map((variant) => ({ propagation, variant })),
 );
 // Each combination on each net; deep supervision and training statistics in turns, so that each meets every one of both.
 const cases: Case[] = combinations.flatMap((combination, c) =>
   nets.map((name, n) => ({
     ...combination,
     name,
-    isDeep: (c + n) % 2 === 0,
+    isDeep: (c + n) % 2 === 0 && combination.propagation !== 'grad-cam',
     isTraining: (c >> 1) % 2 === n % 2,
   })),
 );
@@ -146,6 +151,37 @@ describe('maps of all classes in one batch', () => {
     const maps = isnetMaps(net, x, logits, { variant: 'original', propagation: 'gradient-input' });
     const expected = [0, 1, 2].flatMap((target) => [...dataOf(inputTimesGradient(net, x, { target }))]);
     expectClose(dataOf(maps), expected, 12);
+  });
+
+  test.each(nets)('by grad-cam is the map of the explained logit: %s net', (name) => {
+    const device = new CpuDevice();
+    const net = filledNet(name, device, false);
+    const x = imagesOn(device);
+    const logits = net.forward(x);
+    const key = tensor(device, [5, 3], [2]);
+    const { depths, gradient } = relevanceMaps(
+      net,
+      x,
+      logits,
+      { variant: 'stochastic', propagation: 'grad-cam' },
+      key,
+    );
+    const rows = dataOf(gradient);
+    const target = [0, 1].map((n) => [0, 1, 2].findIndex((c) => rows[3 * n + c] === 1));
+    expect(depths.map(({ shape }) => shape)).toEqual([[1, 2, 1, 8, 8]]);
+    expectClose(dataOf(depths[0]), dataOf(gradCam(net, x, { target })), 12);
+  });
+
+  test.each([
+    [{ variant: 'original' }, /variant original wants one for each class; use variant stochastic/],
+    [{ variant: 'stochastic', deepSupervision: ['3'] }, /there is deep supervision; use/],
+    [{ variant: 'dual' }, /variant dual is made of two rules/],
+  ] as const)('by grad-cam are refused for %j', (options, message) => {
+    const device = new CpuDevice();
+    const net = filledNet('plain', device, false);
+    const x = imagesOn(device);
+    const make = () => relevanceMaps(net, x, net.forward(x), { ...options, propagation: 'grad-cam' });
+    expect(make).toThrow(message);
   });
 
   test('by LRP-Flex with constant statistics are those of the rules in training mode', () => {

@@ -22,6 +22,8 @@ const cellSchema = z.strictObject({
   accuracy: z.record(z.string(), share),
   /** Mean over biased test images of sum |R| outside the mask / sum |R|; null where relevance has no meaning. */
   backgroundShare: share.nullable(),
+  /** The same of Grad-CAM, which is no relevance but a picture that many trust; null for networks without feature maps. */
+  gradCamBackgroundShare: share.nullable(),
   /** Seconds per training image and epoch, all phases of the method together. */
   trainSecondsPerImage: z.number().nonnegative(),
   /** From one image on the device to its logits on the host: the median of some. */

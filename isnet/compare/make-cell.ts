@@ -1,11 +1,15 @@
 // Trains one method on one benchmark and measures it.
 import { UsageError } from '../../engine/errors.ts';
 import type { Device } from '../../engine/tensor.ts';
+import { gradCam } from '../../lrp/attributions/grad-cam.ts';
+import { backgroundShare } from '../../lrp/metrics/localisation.ts';
+import { uploadHostBatch } from '../batch.ts';
 import { testNames } from '../benchmarks/benchmark.ts';
 import { loadBenchmark } from '../benchmarks/index.ts';
 import { subset } from '../data/dataset.ts';
-import { memorySource } from '../data/source.ts';
+import { type BatchSource, memorySource } from '../data/source.ts';
 import { describeEnvironment } from '../environment.ts';
+import { eachBatch, explainedAtOnce, readings } from '../evaluation/batches.ts';
 import { localise } from '../evaluation/localisation.ts';
 import { createOptimizer, trainingOptions } from '../from-config.ts';
 import { methodNamed } from '../rivals/index.ts';
@@ -40,15 +44,15 @@ export async function makeCell(
   });
   try {
     const { accuracy, secondsPerImage, inferenceMs, parameters } = trained;
-    const explained = subset(
-      tests.biased,
-      Array.from({ length: Math.min(EXPLAINED_IMAGES, tests.biased.count) }, (_, i) => i),
-    );
+    const explainedCount = Math.min(EXPLAINED_IMAGES, tests.biased.count);
+    const first = Array.from({ length: explainedCount }, (_, i) => i);
+    const explained = memorySource(subset(tests.biased, first));
     const { adapter, date, version, commit } = describeEnvironment(device);
     return {
       ...name,
       accuracy,
-      backgroundShare: await backgroundShareOf(device, trained, memorySource(explained)),
+      backgroundShare: await backgroundShareOf(device, trained, explained),
+      gradCamBackgroundShare: await gradCamShareOf(device, trained, explained),
       trainSecondsPerImage: secondsPerImage,
       inferenceMs,
       parameters,
@@ -66,11 +70,38 @@ export async function makeCell(
 async function backgroundShareOf(
   device: Device,
   { method, plan }: TrainedMethod,
-  source: ReturnType<typeof memorySource>,
+  source: BatchSource,
 ): Promise<number | null> {
-  try {
+  return orNull(async () => {
     const found = await localise(device, plan.classifier, testSourceFor(method, source));
     return found?.report.backgroundShare.value ?? null;
+  });
+}
+
+/** Of the predicted class, at the last feature maps; null for a network without any. */
+async function gradCamShareOf(
+  device: Device,
+  { method, plan: { classifier } }: TrainedMethod,
+  source: BatchSource,
+): Promise<number | null> {
+  return orNull(async () => {
+    const shares: number[] = [];
+    const seen = testSourceFor(method, source);
+    await eachBatch(seen, classifier, { batchSize: explainedAtOnce(seen) }, async (batch) => {
+      const [values] = await readings(device, () => {
+        const { images, masks } = uploadHostBatch(device, seen, batch);
+        return [backgroundShare(gradCam(classifier, images), masks)];
+      });
+      shares.push(...Array.from(values));
+    });
+    return shares.reduce((a, b) => a + b, 0) / shares.length;
+  });
+}
+
+/** A network that cannot be explained so has no such number, and the others have. */
+async function orNull(measure: () => Promise<number | null>): Promise<number | null> {
+  try {
+    return await measure();
   } catch (error) {
     if (error instanceof UsageError) return null;
     throw error;

@@ -53,11 +53,12 @@ ${sets.map((set) => {
   }));
   return intervalChart([{ title: set, rows: lines }], { titleWidth: 190 });
 })}
-<div class="scroll"><table><thead><tr><th>method</th>${sets.map(numberHead)}${['background relevance', 'training ms per image', 'inference ms', 'parameters at run time', 'in training'].map(numberHead)}</tr></thead><tbody>
+<div class="scroll"><table><thead><tr><th>method</th>${sets.map(numberHead)}${['background relevance', 'Grad-CAM background', 'training ms per image', 'inference ms', 'parameters at run time', 'in training'].map(numberHead)}</tr></thead><tbody>
 ${rows.map(
   (row) =>
     html`<tr><td>${titles[row.method] ?? row.method}</td>${sets.map((set) => accuracyCell(row.accuracy[set], row))}${[
       row.backgroundShare ? percentText(row.backgroundShare) : '-',
+      row.gradCamBackgroundShare ? percentText(row.gradCamBackgroundShare) : '-',
       spreadText(row.trainMsPerImage),
       spreadText(row.inferenceMs),
       row.parameters.runTime.toLocaleString('en'),

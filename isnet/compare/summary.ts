@@ -17,6 +17,7 @@ export interface MethodSummary {
   /** By test set, in the order of the benchmark. */
   readonly accuracy: Readonly<Record<string, Spread>>;
   readonly backgroundShare: Spread | null;
+  readonly gradCamBackgroundShare: Spread | null;
   readonly trainMsPerImage: Spread;
   readonly inferenceMs: Spread;
   readonly parameters: CellResult['parameters'];
@@ -73,7 +74,10 @@ export function summarizeCells(cells: readonly CellResult[]): MethodSummary[] {
 
 function summaryOf(cells: readonly CellResult[]): MethodSummary {
   const [{ benchmark, method, accuracy, parameters }] = cells;
-  const shares = cells.map(({ backgroundShare }) => backgroundShare).filter((x) => x !== null);
+  const shareOf = (name: 'backgroundShare' | 'gradCamBackgroundShare'): Spread | null => {
+    const shares = cells.map((cell) => cell[name]).filter((x) => x !== null);
+    return shares.length === cells.length ? shareSpread(shares) : null;
+  };
   return {
     benchmark,
     method,
@@ -81,7 +85,8 @@ function summaryOf(cells: readonly CellResult[]): MethodSummary {
     accuracy: Object.fromEntries(
       Object.keys(accuracy).map((set) => [set, shareSpread(cells.map((cell) => cell.accuracy[set]))]),
     ),
-    backgroundShare: shares.length === cells.length ? shareSpread(shares) : null,
+    backgroundShare: shareOf('backgroundShare'),
+    gradCamBackgroundShare: shareOf('gradCamBackgroundShare'),
     trainMsPerImage: spreadOf(cells.map(({ trainSecondsPerImage }) => 1000 * trainSecondsPerImage)),
     inferenceMs: spreadOf(cells.map(({ inferenceMs }) => inferenceMs)),
     parameters,

@@ -68,6 +68,13 @@ const kinds = [
     variant: 'softmax',
     propagation: 'gradient-input',
   },
+  {
+    name: 'isnet-grad-cam',
+    title: 'ISNet loss on Grad-CAM',
+    source: `ablation of ${FASTER}; Grad-CAM: Selvaraju et al. 2017, arXiv:1610.02391`,
+    variant: 'stochastic',
+    propagation: 'grad-cam',
+  },
 ] as const satisfies readonly Kind[];
 
 /** Names of the ISNets. */
