@@ -1,5 +1,5 @@
 // What the engine asks of an adapter: the facts kernels choose by, and a device with everything it offers.
-import type { AdapterProfile } from './dispatch.ts';
+import type { AdapterProfile, Precision } from './dispatch.ts';
 import { DeviceError } from './errors.ts';
 
 const wantedFeatures: readonly GPUFeatureName[] = ['subgroups', 'timestamp-query', 'shader-f16'];
@@ -35,10 +35,29 @@ export function adapterProfile(adapter: GPUAdapter): AdapterProfile {
     family: isSoftwareAdapter(info) ? 'software' : 'gpu',
     subgroupSize: adapter.features.has('subgroups') ? fixedSubgroupSize(info) : 0,
     maxWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
+    precision: 'f32',
     maxWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
     maxInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
     maxStorageBuffers: limits.maxStorageBuffersPerShaderStage,
   };
+}
+
+/** How a user wants a device to compute. */
+export interface PrecisionOption {
+  /**
+   * `mixed`: products of matrices and convolutions keep their operands as f16 in workgroup memory and in packed copies,
+   * which takes half the room, and add in f32. Tensors stay f32. Each factor is off by up to 2^-11 of itself, below
+   * 6e-5 by up to 2^-25, and factors beyond 65504 overflow. By default all is f32.
+   */
+  readonly precision?: Precision;
+}
+
+/** Throws DeviceError where the adapter cannot compute in this precision. */
+export function checkPrecision(where: string, adapter: GPUAdapter, precision: Precision): void {
+  if (precision === 'f32' || adapter.features.has('shader-f16')) return;
+  throw new DeviceError(
+    `${where}: ${describeAdapter(adapter)} has no f16 in kernels (feature shader-f16); leave out precision '${precision}', or use another adapter`,
+  );
 }
 
 /**

@@ -1,6 +1,12 @@
 // Opens a WebGPU device in a browser, on a page or in a worker. Node uses node-device.ts; nothing else knows the difference.
 import { loadShaders } from '../shaders/catalogue.ts';
-import { adapterProfile, describeAdapter, requestDevice } from './adapter-profile.ts';
+import {
+  adapterProfile,
+  checkPrecision,
+  describeAdapter,
+  type PrecisionOption,
+  requestDevice,
+} from './adapter-profile.ts';
 import { DeviceError } from './errors.ts';
 import { GpuDevice } from './gpu-device.ts';
 
@@ -8,9 +14,13 @@ import { GpuDevice } from './gpu-device.ts';
  * The best device that the browser gives; a software adapter is reported through `log`. Rejects with DeviceError, saying
  * what to do, when the page has no WebGPU, the browser gives no adapter, or a kernel cannot be fetched.
  */
-export async function openBrowserDevice({ log }: { log?: (line: string) => void } = {}): Promise<GpuDevice> {
+export async function openBrowserDevice({
+  log,
+  precision = 'f32',
+}: PrecisionOption & { readonly log?: (line: string) => void } = {}): Promise<GpuDevice> {
   const adapter = await requestBrowserAdapter();
-  const profile = adapterProfile(adapter);
+  checkPrecision('openBrowserDevice', adapter, precision);
+  const profile = { ...adapterProfile(adapter), precision };
   const description = describeAdapter(adapter);
   if (profile.family === 'software') {
     log?.(

@@ -14,6 +14,24 @@ export interface BoundDispatch {
   readonly workgroups: readonly [number, number, number];
 }
 
+/** The part of a buffer that a tensor uses, from its beginning. */
+export interface Room {
+  readonly block: BufferBlock;
+  readonly byteCount: number;
+}
+
+/** A copy from buffer to buffer; starts and count are in elements. */
+export interface BufferCopy {
+  readonly from: BufferBlock;
+  readonly to: BufferBlock;
+  readonly fromStart: number;
+  readonly toStart: number;
+  readonly count: number;
+}
+
+/** What the queue can be asked to do with buffers of the pool. */
+export type QueueCommand = BoundDispatch | BufferCopy | { readonly clear: Room };
+
 // Submitting early lets the adapter start while JavaScript still encodes, and frees the staging buffers of uploads.
 const COMMANDS_PER_SUBMIT = 32;
 const STAGED_BYTES_PER_SUBMIT = 2 ** 26;
@@ -38,7 +56,16 @@ export class CommandQueue {
     this.#device = device;
   }
 
-  dispatch(dispatch: BoundDispatch): void {
+  encode(command: QueueCommand): void {
+    if ('pipeline' in command) this.#dispatch(command);
+    else if ('clear' in command) this.#clear(command.clear);
+    else {
+      const { from, to, fromStart, toStart, count } = command;
+      this.copy(from.buffer, 4 * fromStart, to.buffer, 4 * toStart, 4 * count);
+    }
+  }
+
+  #dispatch(dispatch: BoundDispatch): void {
     const { pipeline, bindGroup, workgroups } = dispatch;
     if (this.profiler) this.#pass = this.#timedPass(this.profiler, dispatch);
     this.#encoder ??= this.#device.createCommandEncoder();
@@ -56,8 +83,8 @@ export class CommandQueue {
     return this.#outsideOfPass().beginComputePass({ timestampWrites });
   }
 
-  clear({ buffer }: BufferBlock, byteCount: number): void {
-    this.#outsideOfPass().clearBuffer(buffer, 0, byteCount);
+  #clear({ block, byteCount }: Room): void {
+    this.#outsideOfPass().clearBuffer(block.buffer, 0, byteCount);
     this.#encoded();
   }
 

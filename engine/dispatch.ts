@@ -15,6 +15,30 @@ export interface ProductFacts {
   readonly terms: number;
 }
 
+/** Sizes of a convolution x [N, C, H, W], w [O, C/groups, kernel] -> y [N, O, OH, OW]; pairs are (y, x). */
+export interface ConvGeometry {
+  readonly N: number;
+  readonly C: number;
+  readonly H: number;
+  readonly W: number;
+  readonly O: number;
+  readonly OH: number;
+  readonly OW: number;
+  readonly kernel: readonly [number, number];
+  readonly stride: readonly [number, number];
+  readonly padding: readonly [number, number];
+  readonly dilation: readonly [number, number];
+  readonly groups: number;
+}
+
+export type ConvDirection = 'forward' | 'input' | 'weight';
+
+/** The ways to compute a direction of a convolution, see conv-plan.ts. */
+export type ConvVariant = 'product' | 'taps' | 'direct';
+
+/** In what products of matrices and convolutions compute; see `OpenDeviceOptions`. */
+export type Precision = 'f32' | 'mixed';
+
 /** What a kernel may know about the adapter when it picks a variant. */
 export interface AdapterProfile {
   /** `software` = a CPU rasteriser (SwiftShader, lavapipe): no barriers there, and subgroups are SIMD lanes. */
@@ -22,11 +46,15 @@ export interface AdapterProfile {
   /** Lanes per subgroup if that number is fixed and subgroups can be used, else 0. */
   readonly subgroupSize: number;
   readonly maxWorkgroupsPerDimension: number;
+  /** `mixed` = products of matrices keep their operands as f16 while they reuse them, and add in f32. */
+  readonly precision: Precision;
   /** Bytes of workgroup memory. */
   readonly maxWorkgroupStorageSize: number;
   readonly maxInvocationsPerWorkgroup: number;
   /** Overrides the choice of the kernel for a product of matrices: what was measured here, or what a test wants. */
   readonly chooseGemm?: (product: ProductFacts) => GemmVariant | undefined;
+  /** The same for a direction of a convolution. What the direction cannot do is not done. */
+  readonly chooseConv?: (direction: ConvDirection, sizes: ConvGeometry) => ConvVariant | undefined;
   /** Buffers that one kernel can bind, the uniform not counted. */
   readonly maxStorageBuffers: number;
 }

@@ -1,5 +1,6 @@
 // Runs ops on WebGPU: encodes at once into an open command encoder, and submits in small batches.
 import type { ShaderTexts } from '../shaders/catalogue.ts';
+import { boundStep, type StepContext } from './bound-step.ts';
 import { type BufferBlock, BufferPool } from './buffer-pool.ts';
 import { CommandQueue } from './command-queue.ts';
 import type { AdapterProfile, Operand } from './dispatch.ts';
@@ -96,25 +97,19 @@ export class GpuDevice implements RecordingDevice {
     const blocks = inputs.map((t) => blockOf(op.name, t));
     const output = this.#pool.acquire(where, sizeOf(shape));
     const temps: BufferBlock[] = [];
-    const resolve = (operand: Operand): BufferBlock =>
+    const blockAt = (operand: Operand): BufferBlock =>
       operand === 'output' ? output : 'input' in operand ? blocks[operand.input] : temps[operand.temp];
+    const context: StepContext = {
+      name: op.name,
+      resolve(operand) {
+        const block = blockAt(operand);
+        return { block, byteCount: block.bytes };
+      },
+      bind: (dispatch, bound) => this.#programs.bindGroup(dispatch, bound),
+    };
     try {
       for (const size of plan.temps) temps.push(this.#pool.acquire(where, size));
-      for (const step of plan.steps) {
-        if ('clear' in step) {
-          const block = resolve(step.clear);
-          this.#queue.clear(block, block.bytes);
-        } else if ('copy' in step) {
-          const { copy, from, to, count } = step;
-          this.#queue.copy(resolve(copy).buffer, 4 * from, output.buffer, 4 * to, 4 * count);
-        } else {
-          const { pipeline, workgroups } = step;
-          const bound = step.operands.map(resolve);
-          const bindGroup = this.#programs.bindGroup(step, bound);
-          const byteCount = bound.reduce((sum, { bytes }) => sum + bytes, 0);
-          this.#queue.dispatch({ name: op.name, pipeline, bindGroup, workgroups, byteCount });
-        }
-      }
+      for (const step of plan.steps) this.#queue.encode(boundStep(step, context));
       return output;
     } catch (error) {
       this.#pool.release(output);

@@ -1,6 +1,7 @@
 // A captured step on WebGPU: buffers, pipelines and bind groups are made once, and a replay only encodes.
+import { boundStep, type StepContext } from './bound-step.ts';
 import type { BufferBlock, BufferPool } from './buffer-pool.ts';
-import type { BoundDispatch, CommandQueue } from './command-queue.ts';
+import type { CommandQueue, QueueCommand, Room } from './command-queue.ts';
 import type { AdapterProfile, Dispatch, KernelPlan, Operand } from './dispatch.ts';
 import { fusedDispatch } from './map-kernel.ts';
 import { type Lifetime, planMemory } from './memory-plan.ts';
@@ -33,23 +34,6 @@ interface Job {
   readonly made: readonly TracedStorage[];
 }
 
-interface BufferCopy {
-  readonly from: BufferBlock;
-  readonly to: BufferBlock;
-  /** In elements. */
-  readonly fromStart: number;
-  readonly toStart: number;
-  readonly count: number;
-}
-
-/** The part of a buffer that a tensor uses, from its beginning. */
-interface Room {
-  readonly block: BufferBlock;
-  readonly byteCount: number;
-}
-
-type Encoded = BoundDispatch | BufferCopy | { readonly clear: Room };
-
 function jobOf(command: Command, profile: AdapterProfile): Job {
   if (command.kind === 'op') {
     const { call, plan, inputs, output } = command;
@@ -73,7 +57,7 @@ export class GpuRecording implements Recording {
   readonly #overwritten: readonly Storage[];
   readonly #outputs: readonly TracedOutput[];
   readonly #owned: BufferBlock[] = [];
-  #encoded: readonly Encoded[] | null = null;
+  #encoded: readonly QueueCommand[] | null = null;
   #results: readonly BufferBlock[] = [];
 
   constructor(trace: Trace, context: RecordingContext) {
@@ -101,14 +85,7 @@ export class GpuRecording implements Recording {
     const { queue, pool, checkUsable } = this.#context;
     checkUsable();
     this.#encoded ??= this.#bind();
-    for (const command of this.#encoded) {
-      if ('pipeline' in command) queue.dispatch(command);
-      else if ('clear' in command) queue.clear(command.clear.block, command.clear.byteCount);
-      else {
-        const { from, to, fromStart, toStart, count } = command;
-        queue.copy(from.buffer, 4 * fromStart, to.buffer, 4 * toStart, 4 * count);
-      }
-    }
+    for (const command of this.#encoded) queue.encode(command);
     // Remembered results of the old numbers are no longer true.
     for (const storage of this.#overwritten) storage.version++;
     return this.#outputs.map(({ shape }, i) => {
@@ -120,34 +97,20 @@ export class GpuRecording implements Recording {
   }
 
   /** Gives every result a buffer for as long as it is needed, and binds the kernels to them. */
-  #bind(): Encoded[] {
+  #bind(): QueueCommand[] {
     // What an attempt that failed half way has left.
     this.dispose();
     const { programs } = this.#context;
     const { blockOf, tempsOf } = this.#allocate();
-    const encoded = this.#jobs.flatMap((job): Encoded[] => {
+    const encoded = this.#jobs.flatMap((job) => {
       const { name, where, plan, inputs, output } = job;
       const temps = tempsOf.get(job) ?? [];
       const resolve = (operand: Operand): Room => {
         if (operand === 'output') return blockOf(output as Storage);
         return 'input' in operand ? blockOf(inputs[operand.input]) : temps[operand.temp];
       };
-      return programs.prepare(where, plan).steps.map((step): Encoded => {
-        if ('clear' in step) return { clear: resolve(step.clear) };
-        if ('copy' in step) {
-          const { copy, from, to, count } = step;
-          const [source, target] = [resolve(copy).block, resolve('output').block];
-          return { from: source, to: target, fromStart: from, toStart: to, count };
-        }
-        const { pipeline, workgroups } = step;
-        const rooms = step.operands.map(resolve);
-        const bindGroup = programs.bind(
-          step,
-          rooms.map(({ block }) => block),
-        );
-        const byteCount = rooms.reduce((sum, room) => sum + room.byteCount, 0);
-        return { name, pipeline, bindGroup, workgroups, byteCount };
-      });
+      const bind: StepContext['bind'] = (dispatch, blocks) => programs.bind(dispatch, blocks);
+      return programs.prepare(where, plan).steps.map((step) => boundStep(step, { name, resolve, bind }));
     });
     this.#results = this.#outputs.map(({ storage }) => blockOf(storage).block);
     return encoded;

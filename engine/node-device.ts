@@ -1,7 +1,7 @@
 // Opens a WebGPU device in Node. Browsers use browser-device.ts; nothing else knows the difference.
 import { readFile } from 'node:fs/promises';
 import { loadShaders } from '../shaders/catalogue.ts';
-import { adapterProfile, requestDevice } from './adapter-profile.ts';
+import { adapterProfile, checkPrecision, type PrecisionOption, requestDevice } from './adapter-profile.ts';
 import type { AdapterProfile } from './dispatch.ts';
 import { tunedProfile } from './gemm-tuning.ts';
 import { GpuDevice } from './gpu-device.ts';
@@ -9,7 +9,7 @@ import { requestNodeAdapter } from './node-adapter.ts';
 import { loadTuning } from './tuning-file.ts';
 
 /** How `openDevice` opens. */
-export interface OpenDeviceOptions {
+export interface OpenDeviceOptions extends PrecisionOption {
   /** Told what the user should know of the adapter. */
   readonly log?: (line: string) => void;
   /** What kernels shall believe of the adapter instead of the truth, for measurements. */
@@ -19,14 +19,19 @@ export interface OpenDeviceOptions {
 /**
  * The best device of this machine: a GPU where there is one, else a software adapter, with a warning through `log`. It
  * chooses its kernels as `isnet doctor --tune` has found, where that was run.
- * Rejects with DeviceError, saying what to install, when there is neither.
+ * Rejects with DeviceError, saying what to install, when there is neither, and when the device lacks the precision.
  */
-export async function openDevice({ log, profile: overrides }: OpenDeviceOptions = {}): Promise<GpuDevice> {
+export async function openDevice({
+  log,
+  precision = 'f32',
+  profile: overrides,
+}: OpenDeviceOptions = {}): Promise<GpuDevice> {
   // The whole object stays referenced through onClose: Dawn crashes when its instance is collected.
   const found = await requestNodeAdapter();
   const { adapter, description, warning } = found;
   if (warning) log?.(warning);
-  const truth = adapterProfile(adapter);
+  checkPrecision('openDevice', adapter, precision);
+  const truth = { ...adapterProfile(adapter), precision };
   const tuning = await loadTuning(description);
   const profile = { ...(tuning ? tunedProfile(truth, tuning) : truth), ...overrides };
   const device = await requestDevice(adapter);

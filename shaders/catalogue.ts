@@ -36,6 +36,7 @@ export const shaderUrls = {
   rank_weights: new URL('./rank_weights.wgsl', import.meta.url),
   invert_order: new URL('./invert_order.wgsl', import.meta.url),
   softmax: new URL('./softmax.wgsl', import.meta.url),
+  softmax_rows: new URL('./softmax_rows.wgsl', import.meta.url),
   random: new URL('./random.wgsl', import.meta.url),
   col2im: new URL('./col2im.wgsl', import.meta.url),
   conv_direct: new URL('./conv_direct.wgsl', import.meta.url),

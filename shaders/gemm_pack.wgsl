@@ -5,7 +5,7 @@
 // A thread takes four neighbouring terms of some rows: group_quads threads stand side by side
 // along the terms, the others take further rows.
 // Consts: GROUP (threads per workgroup).   Functions: a_row, a_term, see A_ADDRESS in
-// gemm-product.ts.
+// gemm-product.ts.   Types: Tile, of the packed numbers.
 struct Params {
   rows: u32, terms: u32, batches: u32, block_terms: u32, quads: u32,
   group_quads: u32, block_rows: u32,
@@ -14,7 +14,7 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<Real>;                   // see a_row, a_term
-@group(0) @binding(2) var<storage, read_write> packed: array<vec4<Real>>;  // see above
+@group(0) @binding(2) var<storage, read_write> packed: array<vec4<Tile>>;  // see above
 
 @compute @workgroup_size(GROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
@@ -42,6 +42,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let i = a_row(z, m) + i_term;
     let values = vec4<Real>(a[i.x], a[i.y], a[i.z], a[i.w]);
     packed[(i_block_start + m) * block_quads + quad % block_quads] =
-      select(vec4<Real>(), values, is_term);
+      select(vec4<Tile>(), vec4<Tile>(values), is_term);
   }
 }

@@ -13,8 +13,10 @@
 // load_columns (four columns of B), and multiply_block(i_row, sum), which adds A(row, k) B(k, n)
 // for all k of the block. TypeScript unrolls it, so that every index into the panel is a
 // constant. Four terms of A and four columns of `out`: see panelAccess in gemm-panel.ts.
+// Types: AUnit and Unit, of A and `out`. The panel holds Real in mixed precision too: a CPU would
+// have to convert its halves anew for each row.
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<Unit>;          // terms in runs, see a_term
+@group(0) @binding(1) var<storage, read> a: array<AUnit>;         // terms in runs, see a_term
 @group(0) @binding(2) var<storage, read> b: array<BUnit>;         // see the operands file
 @group(0) @binding(3) var<storage, read_write> out: array<Unit>;  // [splits, out_size]
 

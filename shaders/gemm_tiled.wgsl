@@ -5,6 +5,7 @@
 // one of them, for gemm_finish. a_row, a_term, out_row and out_column, in the prelude, give the
 // summands of flat indices.
 // Consts: TILE_ROWS (16, 32 or 64). The other tile sizes are tied to how threads share the loading.
+// Types: Tile, of the numbers in workgroup memory.
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<Real>;          // see a_row, a_term
 @group(0) @binding(2) var<storage, read> b: array<Real>;          // see the operands file
@@ -20,8 +21,8 @@ const ROW_SPACING = TILE_ROWS / 4u;
 /** Four more than the rows, so that threads which load one row store to different memory banks. */
 const A_STRIDE = TILE_ROWS + 4u;
 
-var<workgroup> a_tile: array<Real, TILE_TERMS * A_STRIDE>;
-var<workgroup> b_tile: array<Real, TILE_TERMS * TILE_COLUMNS>;
+var<workgroup> a_tile: array<Tile, TILE_TERMS * A_STRIDE>;
+var<workgroup> b_tile: array<Tile, TILE_TERMS * TILE_COLUMNS>;
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
@@ -59,7 +60,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       let row = a_load_row + i * ROW_SPACING;
       let is_inside = tile_row + row < params.rows && k + a_load_term < end_term;
       let i_a = a_row(z, min(tile_row + row, params.rows - 1u)) + i_term;
-      a_tile[a_load_term * A_STRIDE + row] = select(Real(0), a[i_a], is_inside);
+      a_tile[a_load_term * A_STRIDE + row] = Tile(select(Real(0), a[i_a], is_inside));
     }
     var step = step_at(min(k + b_load_term, end_term - 1u));
     for (var i = 0u; i < RUN; i++) {
@@ -67,19 +68,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       if (is_column && k + b_load_term + i < end_term) {
         value = load_b(load_column, step);
       }
-      b_tile[(b_load_term + i) * TILE_COLUMNS + b_load_column] = value;
+      b_tile[(b_load_term + i) * TILE_COLUMNS + b_load_column] = Tile(value);
       step = next_step(step);
     }
     workgroupBarrier();
     for (var i = 0u; i < TILE_TERMS; i++) {
       let i_b = i * TILE_COLUMNS + x;
-      let b_values = vec4<Real>(b_tile[i_b], b_tile[i_b + 16u],
-                                b_tile[i_b + 32u], b_tile[i_b + 48u]);
+      let b_values = vec4<Real>(vec4<Tile>(b_tile[i_b], b_tile[i_b + 16u],
+                                           b_tile[i_b + 32u], b_tile[i_b + 48u]));
       let i_a = i * A_STRIDE + 4u * y;
-      sums[0] = fma(vec4<Real>(a_tile[i_a]), b_values, sums[0]);
-      sums[1] = fma(vec4<Real>(a_tile[i_a + 1u]), b_values, sums[1]);
-      sums[2] = fma(vec4<Real>(a_tile[i_a + 2u]), b_values, sums[2]);
-      sums[3] = fma(vec4<Real>(a_tile[i_a + 3u]), b_values, sums[3]);
+      sums[0] = fma(vec4<Real>(Real(a_tile[i_a])), b_values, sums[0]);
+      sums[1] = fma(vec4<Real>(Real(a_tile[i_a + 1u])), b_values, sums[1]);
+      sums[2] = fma(vec4<Real>(Real(a_tile[i_a + 2u])), b_values, sums[2]);
+      sums[3] = fma(vec4<Real>(Real(a_tile[i_a + 3u])), b_values, sums[3]);
     }
     workgroupBarrier();
   }

@@ -5,9 +5,10 @@
 // gemm_tiled. A and `out` are read and written by vec4 alone: the plan packs what does not lie
 // so. With several splits of k each workgroup sums one of them, for gemm_finish.
 // Functions: a_row, a_term, out_row, out_column (summands of flat indices), columns_at and
-// load_columns (four columns of B).
+// load_columns (four columns of B).   Types: AUnit (four terms of A), Tile, of the numbers in
+// workgroup memory.
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<vec4<Real>>;          // terms in runs, see a_term
+@group(0) @binding(1) var<storage, read> a: array<AUnit>;               // terms in runs, see a_term
 @group(0) @binding(2) var<storage, read> b: array<BUnit>;               // see the operands file
 @group(0) @binding(3) var<storage, read_write> out: array<vec4<Real>>;  // [splits, out_size]
 
@@ -18,8 +19,8 @@ const TILE_QUADS = TILE_COLUMNS / 4u;
 /** Four more than the rows, so that threads which load one row store to different memory banks. */
 const A_STRIDE = TILE_ROWS + 4u;
 
-var<workgroup> a_tile: array<Real, TILE_TERMS * A_STRIDE>;
-var<workgroup> b_tile: array<vec4<Real>, TILE_TERMS * TILE_QUADS>;
+var<workgroup> a_tile: array<Tile, TILE_TERMS * A_STRIDE>;
+var<workgroup> b_tile: array<vec4<Tile>, TILE_TERMS * TILE_QUADS>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
@@ -58,27 +59,27 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   for (var k = first_term; k < end_term; k += TILE_TERMS) {
     let a_k = k + a_load_term;
     let i_a = i_load_row + a_term(min(a_k, (end_term - 1u) / 4u * 4u));
-    let a_values = select(vec4<Real>(), a[i_a / 4u], is_row && a_k < end_term);
+    let a_values = select(vec4<Tile>(), vec4<Tile>(a[i_a / 4u]), is_row && a_k < end_term);
     a_tile[a_load_term * A_STRIDE + a_load_row] = a_values.x;
     a_tile[(a_load_term + 1u) * A_STRIDE + a_load_row] = a_values.y;
     a_tile[(a_load_term + 2u) * A_STRIDE + a_load_row] = a_values.z;
     a_tile[(a_load_term + 3u) * A_STRIDE + a_load_row] = a_values.w;
     let b_k = k + b_load_term;
     let b_values = load_columns(load_from, step_at(min(b_k, end_term - 1u)));
-    b_tile[thread] = select(vec4<Real>(), b_values, is_column && b_k < end_term);
+    b_tile[thread] = select(vec4<Tile>(), vec4<Tile>(b_values), is_column && b_k < end_term);
     workgroupBarrier();
     for (var i = 0u; i < TILE_TERMS; i++) {
-      let b_left = b_tile[i * TILE_QUADS + x];
-      let b_right = b_tile[i * TILE_QUADS + 16u + x];
+      let b_left = vec4<Real>(b_tile[i * TILE_QUADS + x]);
+      let b_right = vec4<Real>(b_tile[i * TILE_QUADS + 16u + x]);
       let i_tile_a = i * A_STRIDE + 4u * y;
-      let a_0 = vec4<Real>(a_tile[i_tile_a]);
-      let a_1 = vec4<Real>(a_tile[i_tile_a + 1u]);
-      let a_2 = vec4<Real>(a_tile[i_tile_a + 2u]);
-      let a_3 = vec4<Real>(a_tile[i_tile_a + 3u]);
-      let a_4 = vec4<Real>(a_tile[i_tile_a + 64u]);
-      let a_5 = vec4<Real>(a_tile[i_tile_a + 65u]);
-      let a_6 = vec4<Real>(a_tile[i_tile_a + 66u]);
-      let a_7 = vec4<Real>(a_tile[i_tile_a + 67u]);
+      let a_0 = vec4<Real>(Real(a_tile[i_tile_a]));
+      let a_1 = vec4<Real>(Real(a_tile[i_tile_a + 1u]));
+      let a_2 = vec4<Real>(Real(a_tile[i_tile_a + 2u]));
+      let a_3 = vec4<Real>(Real(a_tile[i_tile_a + 3u]));
+      let a_4 = vec4<Real>(Real(a_tile[i_tile_a + 64u]));
+      let a_5 = vec4<Real>(Real(a_tile[i_tile_a + 65u]));
+      let a_6 = vec4<Real>(Real(a_tile[i_tile_a + 66u]));
+      let a_7 = vec4<Real>(Real(a_tile[i_tile_a + 67u]));
       left[0] = fma(a_0, b_left, left[0]);
       right[0] = fma(a_0, b_right, right[0]);
       left[1] = fma(a_1, b_left, left[1]);

@@ -15,7 +15,7 @@ import {
 import { planConv2d } from '../engine/ops/conv-plan.ts';
 import { matmul, matmulOp } from '../engine/ops/matmul.ts';
 import { formatShape, type Shape } from '../engine/shape.ts';
-import { BOUND, errorOnGpu, gemmAdapters, plannedFor } from './kernel-check.ts';
+import { BOUND, convAdapters, errorOnGpu, gemmAdapters, plannedFor } from './kernel-check.ts';
 
 let gpu: GpuDevice;
 beforeAll(async () => {
@@ -98,8 +98,25 @@ const chosen: Record<string, Convolution> = {
   'a sum that is split': [[3, 3, 16, 15], [5, 3, 3, 3], { padding: 1 }],
   'a sum that is split, in whole vec4s': [[3, 4, 16, 16], [8, 4, 3, 3], { padding: 1 }],
   'several blocks of terms': [[1, 16, 5, 6], [14, 16, 3, 3], { padding: 1 }],
+  'windows side by side, wider than the image': [[2, 3, 4, 2], [4, 3, 3, 5], { padding: [1, 3] }],
+  'windows side by side, a sum split amid their taps': [[1, 77, 4, 4], [8, 77, 1, 7], { padding: [0, 3] }],
   'padding wider than the kernel': [[2, 3, 5, 4], [4, 3, 2, 2], { padding: 4 }],
 };
+
+/** Compares the three directions of a convolution, planned for an adapter, with the reference. */
+async function checkTriple(name: string, [x, w, options]: Convolution): Promise<void> {
+  const attrs = convAttrs(options);
+  const y = conv2dOp.shape([x, w], attrs);
+  const where = `${formatShape(x)} ${formatShape(w)} ${JSON.stringify(attrs)}`;
+  const forward = errorOnGpu(gpu, plannedFor(conv2dOp, name), [x, w], attrs);
+  expect(await forward, `forward ${where}`).toBeLessThan(BOUND);
+  const input = plannedFor(conv2dInputGradOp, name);
+  const dx = errorOnGpu(gpu, input, [y, w], { ...attrs, size: [x[2], x[3]] });
+  expect(await dx, `input gradient ${where}`).toBeLessThan(BOUND);
+  const weight = plannedFor(conv2dWeightGradOp, name);
+  const dw = errorOnGpu(gpu, weight, [x, y], { ...attrs, size: [w[2], w[3]] });
+  expect(await dw, `weight gradient ${where}`).toBeLessThan(BOUND);
+}
 
 describe.each(Object.keys(gemmAdapters))('products planned for %s', (name) => {
   test('matmul', { timeout: 60_000 }, async () => {
@@ -116,31 +133,40 @@ describe.each(Object.keys(gemmAdapters))('products planned for %s', (name) => {
     await check({ batch: 2, M: 131, N: 132, K: 12, tA: false, tB: false });
   });
 
-  const checkTriple = async ([x, w, options]: Convolution): Promise<void> => {
-    const attrs = convAttrs(options);
-    const y = conv2dOp.shape([x, w], attrs);
-    const where = `${formatShape(x)} ${formatShape(w)} ${JSON.stringify(attrs)}`;
-    const forward = errorOnGpu(gpu, plannedFor(conv2dOp, name), [x, w], attrs);
-    expect(await forward, `forward ${where}`).toBeLessThan(BOUND);
-    const input = plannedFor(conv2dInputGradOp, name);
-    const dx = errorOnGpu(gpu, input, [y, w], { ...attrs, size: [x[2], x[3]] });
-    expect(await dx, `input gradient ${where}`).toBeLessThan(BOUND);
-    const weight = plannedFor(conv2dWeightGradOp, name);
-    const dw = errorOnGpu(gpu, weight, [x, y], { ...attrs, size: [w[2], w[3]] });
-    expect(await dw, `weight gradient ${where}`).toBeLessThan(BOUND);
-  };
-
   test('conv2d and both gradients', { timeout: 120_000 }, async () => {
-    await fc.assert(fc.asyncProperty(convolutions, checkTriple), { numRuns: 8, seed: 2 });
+    const check = (problem: Convolution) => checkTriple(name, problem);
+    await fc.assert(fc.asyncProperty(convolutions, check), { numRuns: 8, seed: 2 });
   });
 
   test.each(Object.entries(chosen))(
     'conv2d and both gradients: %s',
     { timeout: 60_000 },
     async (_, problem) => {
-      await checkTriple(problem);
+      await checkTriple(name, problem);
     },
   );
+});
+
+test.each(Object.keys(convAdapters))('%s', { timeout: 120_000 }, async (name) => {
+  for (const problem of Object.values(chosen)) await checkTriple(name, problem);
+});
+
+test('a way to convolve is taken where it is possible, and else the one by rule', () => {
+  const sizes = { N: 2, C: 8, H: 9, W: 9, O: 16, OH: 4, OW: 4, kernel: [3, 3], groups: 1 } as const;
+  const geometry = { ...sizes, stride: [2, 2], padding: [0, 0], dilation: [1, 1] } as const;
+  const shadersOf = (
+    chooseConv: AdapterProfile['chooseConv'],
+    dilation: readonly [number, number] = [1, 1],
+  ) =>
+    planConv2d('input', { ...geometry, dilation }, { ...gpu.profile, chooseConv }).steps.map((step) =>
+      'shader' in step ? step.shader : '',
+    );
+  expect(shadersOf(undefined)).toContain('col2im');
+  expect(shadersOf(() => 'taps')).toContain('col2im');
+  expect(shadersOf(() => 'product')).not.toContain('col2im');
+  expect(shadersOf(() => 'direct')).toEqual(['conv_direct_input']);
+  // Stride and dilation above 1 along one axis: neither by taps nor directly.
+  expect(shadersOf(() => 'direct', [2, 2])).toEqual(shadersOf(() => 'product', [2, 2]));
 });
 
 test('a NaN in one row of a product leaves the other rows alone', async () => {

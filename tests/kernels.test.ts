@@ -87,6 +87,10 @@ describe.each(Object.keys(adapters))('kernels chosen for %s', (name) => {
       ['argmax', [[3, 1000, 5]], { axis: 1 }],
       ['argsort', [[3, 301]], { descending: true }],
       ['softmax', [[70, 9, 3]], { axis: 1 }],
+      ['softmax', [[67, 300]], { axis: 1 }],
+      ['softmax', [[67, 10]], { axis: 1 }],
+      ['logSoftmax', [[5, 331]], { axis: 1 }],
+      ['logSoftmax', [[70, 1]], { axis: 1 }],
       [
         'add',
         [

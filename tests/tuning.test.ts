@@ -63,7 +63,7 @@ describe('a tuning', () => {
   });
 
   test('decides for products like those measured, if the adapter can run what it names', () => {
-    const base = { family: 'gpu', subgroupSize: 0, maxStorageBuffers: 8 } as const;
+    const base = { family: 'gpu', subgroupSize: 0, maxStorageBuffers: 8, precision: 'f32' } as const;
     const limits = { maxWorkgroupsPerDimension: 65535, maxWorkgroupStorageSize: 16384 };
     const profile: AdapterProfile = { ...base, ...limits, maxInvocationsPerWorkgroup: 256 };
     const choose = (variant: string, facts: Partial<ProductFacts> = {}) =>

@@ -1,13 +1,13 @@
 // Convolutions of groups with few channels, depthwise ones above all, without a product of matrices.
-import { type AdapterProfile, type Dispatch, foldWorkgroups, type KernelPlan } from '../dispatch.ts';
 import {
+  type AdapterProfile,
   type ConvDirection,
   type ConvGeometry,
-  hasTapsOfPhases,
-  type Items,
-  pixelItems,
-  windowParams,
-} from './gemm-conv.ts';
+  type Dispatch,
+  foldWorkgroups,
+  type KernelPlan,
+} from '../dispatch.ts';
+import { hasTapsOfPhases, type Items, pixelItems, windowParams } from './gemm-conv.ts';
 import { finishDispatch } from './gemm-packing.ts';
 import { plainLines } from './gemm-product.ts';
 import { spanOf } from './span.ts';
@@ -15,16 +15,19 @@ import { spanOf } from './span.ts';
 /** More pairs of an input and an output channel in a group make a product of matrices faster: it shares what it loads. */
 const MOST_PAIRS = 4;
 
+/** Whether the direct kernels can compute a direction. */
+export const canBeDirect = (direction: ConvDirection, g: ConvGeometry): boolean =>
+  g.dilation[1] === 1 && (direction !== 'input' || hasTapsOfPhases(g));
+
 /**
- * Whether a direction runs directly. On software adapters so does the forward direction to one channel, which is too
+ * Whether a direction is fastest directly. On software adapters so is the forward direction to one channel, which is too
  * few threads for a GPU.
  */
-export function isDirect(direction: ConvDirection, g: ConvGeometry, adapter: AdapterProfile): boolean {
+export function isFastestDirect(direction: ConvDirection, g: ConvGeometry, adapter: AdapterProfile): boolean {
   const [filters, channels] = [g.O / g.groups, g.C / g.groups];
   const isFlat = direction === 'forward' && filters === 1 && adapter.family === 'software';
-  const isPossible = g.dilation[1] === 1 && (direction !== 'input' || hasTapsOfPhases(g));
   // A window of one tap is loaded for its own sake alone.
-  return isPossible && g.kernel[1] > 1 && (filters * channels <= MOST_PAIRS || isFlat);
+  return g.kernel[1] > 1 && (filters * channels <= MOST_PAIRS || isFlat);
 }
 
 /** One direction of conv2d; see `planConv2d`. */

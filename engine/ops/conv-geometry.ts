@@ -1,7 +1,7 @@
 // What fits together in a convolution and its two gradients: sizes, and which elements meet in which product.
+import type { ConvGeometry } from '../dispatch.ts';
 import { ShapeError } from '../errors.ts';
 import { formatShape, isSameShape, type Shape } from '../shape.ts';
-import type { ConvGeometry } from './gemm-conv.ts';
 import type { Pair } from './pair.ts';
 
 /** Options of a convolution, one value per axis [vertical, horizontal]. */

@@ -1,14 +1,33 @@
 // How the three directions of conv2d run: as products of matrices, or directly where those would have too few rows.
-import type { AdapterProfile, KernelPlan } from '../dispatch.ts';
-import { isDirect, planDirect } from './conv-direct.ts';
-import { type ConvDirection, type ConvGeometry, planConvProduct } from './gemm-conv.ts';
+import type { AdapterProfile, ConvDirection, ConvGeometry, ConvVariant, KernelPlan } from '../dispatch.ts';
+import { canBeDirect, isFastestDirect, planDirect } from './conv-direct.ts';
+import { canGoByTaps, isCheaperByTaps, planConvProduct, planInputByTaps } from './gemm-conv.ts';
 
 /**
  * One direction of conv2d. The output and the inputs, in order:
  *   forward  y [N, O, OH, OW] of x, w      input  dx [N, C, H, W] of dy, w      weight  dw [O, C/groups, kernel] of x, dy
  */
 export function planConv2d(direction: ConvDirection, g: ConvGeometry, adapter: AdapterProfile): KernelPlan {
-  return isDirect(direction, g, adapter)
-    ? planDirect(direction, g, adapter)
-    : planConvProduct(direction, g, adapter);
+  const variant = chooseVariant(direction, g, adapter);
+  if (variant === 'direct') return planDirect(direction, g, adapter);
+  return variant === 'taps' ? planInputByTaps(g, adapter) : planConvProduct(direction, g, adapter);
+}
+
+/** The ways in which a direction can be computed. */
+export function possibleConvVariants(direction: ConvDirection, g: ConvGeometry): ConvVariant[] {
+  const isPossible: Record<ConvVariant, boolean> = {
+    product: true,
+    taps: direction === 'input' && canGoByTaps(g),
+    direct: canBeDirect(direction, g),
+  };
+  return (Object.keys(isPossible) as ConvVariant[]).filter((variant) => isPossible[variant]);
+}
+
+/** The fastest way, by rule; `adapter.chooseConv` overrides it where it names one that is possible. */
+function chooseVariant(direction: ConvDirection, g: ConvGeometry, adapter: AdapterProfile): ConvVariant {
+  const possible = possibleConvVariants(direction, g);
+  const override = adapter.chooseConv?.(direction, g);
+  if (override && possible.includes(override)) return override;
+  if (possible.includes('direct') && isFastestDirect(direction, g, adapter)) return 'direct';
+  return possible.includes('taps') && isCheaperByTaps(g) ? 'taps' : 'product';
 }

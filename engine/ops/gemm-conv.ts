@@ -1,26 +1,8 @@
 // Which products of matrices the three directions of conv2d are.
-import type { AdapterProfile, KernelPlan } from '../dispatch.ts';
-import { type Product, plainLines, type RunLayout, runsOfB } from './gemm-product.ts';
+import type { AdapterProfile, ConvDirection, ConvGeometry, KernelPlan } from '../dispatch.ts';
+import { FOUR_NEIGHBOURS, type Product, plainLines, type RunLayout, runsOfB } from './gemm-product.ts';
 import { planGemm } from './gemm-variants.ts';
 import { spanOf } from './span.ts';
-
-/** Sizes of a convolution x [N, C, H, W], w [O, C/groups, kernel] -> y [N, O, OH, OW]; pairs are (y, x). */
-export interface ConvGeometry {
-  readonly N: number;
-  readonly C: number;
-  readonly H: number;
-  readonly W: number;
-  readonly O: number;
-  readonly OH: number;
-  readonly OW: number;
-  readonly kernel: readonly [number, number];
-  readonly stride: readonly [number, number];
-  readonly padding: readonly [number, number];
-  readonly dilation: readonly [number, number];
-  readonly groups: number;
-}
-
-export type ConvDirection = 'forward' | 'input' | 'weight';
 
 /** One direction of conv2d by a product of matrices; see `planConv2d`. */
 export function planConvProduct(
@@ -30,7 +12,6 @@ export function planConvProduct(
 ): KernelPlan {
   if (direction === 'weight') return planGemm(weightGradient(g), adapter);
   if (direction === 'forward') return planGemm(forward(g), adapter);
-  if (isCheaperByTaps(g)) return planInputByTaps(g, adapter);
   return planGemm(isDense(g) ? denseInputGradient(g) : stridedInputGradient(g), adapter);
 }
 
@@ -72,6 +53,7 @@ function windows(g: ConvGeometry, aLayout: RunLayout): Product {
   const terms = (g.C / g.groups) * tapsOf(g);
   const general = {
     operandsShader: 'operands_conv2d',
+    fourColumns: hasNeighbours(g) ? FOUR_NEIGHBOURS : undefined,
     params: { channels: g.C, out_channels: g.O, ...windowParams(g) },
   } as const;
   return {
@@ -85,6 +67,10 @@ function windows(g: ConvGeometry, aLayout: RunLayout): Product {
     outLayout: mapLayout(g, g.O, g.OH * g.OW),
   };
 }
+
+/** Whether output pixels 4 i to 4 i + 3 see windows beside each other, and a window's taps pixels beside each other. */
+const hasNeighbours = ({ OW, stride, dilation }: ConvGeometry): boolean =>
+  OW % 4 === 0 && stride[1] === 1 && dilation[1] === 1;
 
 /** Whether each output pixel meets one input pixel, the one at its place. */
 const isPointwise = (g: ConvGeometry): boolean =>
@@ -150,10 +136,13 @@ const tapColumns = (g: ConvGeometry): number => Math.ceil((g.N * g.OH * g.OW) / 
 const FEW_CHANNELS = 8;
 const MANY_TIMES = 4;
 
+/** Whether an input gradient can go by taps, whose buffer the adapter must be able to bind. */
+export const canGoByTaps = (g: ConvGeometry): boolean => hasTapsOfPhases(g) && tapCount(g) <= MAX_TAPS;
+
 /** With a stride most taps of a pixel fall between output pixels, and one product would multiply by those zeros. */
-function isCheaperByTaps(g: ConvGeometry): boolean {
+export function isCheaperByTaps(g: ConvGeometry): boolean {
   const isFlat = g.C / g.groups < FEW_CHANNELS && g.O >= MANY_TIMES * g.C;
-  return (isDense(g) ? isFlat && tapsOf(g) > 1 : hasTapsOfPhases(g)) && tapCount(g) <= MAX_TAPS;
+  return isDense(g) ? isFlat && tapsOf(g) > 1 : true;
 }
 
 /** Whether stride or dilation is 1 along each axis, which those who go from tap to tap of one remainder rely on. */
@@ -179,7 +168,7 @@ export function pixelItems({ N, C, H, W, stride }: ConvGeometry): Items {
  * The input gradient in two steps: taps = w^T dy, a product over output channels alone; then each pixel gathers its
  * taps.
  */
-function planInputByTaps(g: ConvGeometry, adapter: AdapterProfile): KernelPlan {
+export function planInputByTaps(g: ConvGeometry, adapter: AdapterProfile): KernelPlan {
   const [O, C] = [g.O / g.groups, g.C / g.groups];
   const [rows, line] = [C * tapsOf(g), tapColumns(g)];
   const pointwiseWindow = { kernel: [1, 1], stride: [1, 1], padding: [0, 0], dilation: [1, 1] } as const;

@@ -1,6 +1,14 @@
 // The dispatches around a product whose kernel reads A and writes the output by vec4 where they do not lie so.
 import { type AdapterProfile, type Dispatch, foldWorkgroups, type Operand } from '../dispatch.ts';
-import { A_ADDRESS, aParams, OUT_ADDRESS, outParams, type Product, type RunLayout } from './gemm-product.ts';
+import {
+  A_ADDRESS,
+  aParams,
+  OUT_ADDRESS,
+  outParams,
+  type Product,
+  type RunLayout,
+  tileText,
+} from './gemm-product.ts';
 
 /**
  * Copies A into a temporary buffer [batches, blocks, rows, blockTerms], zeros behind its last term. A matrix that all
@@ -11,22 +19,24 @@ export function packDispatch(
   blockTerms: number,
   newTemp: (size: number) => Operand,
   adapter: AdapterProfile,
-): { dispatch: Dispatch; packed: Operand; layout: RunLayout } {
+): { dispatch: Dispatch; packed: Operand; layout: RunLayout; unit: string } {
   const batches = aLayout.batch === 0 ? 1 : products;
   const blocks = Math.ceil(terms / blockTerms);
   const runStride = rows * blockTerms;
-  const packed = newTemp(batches * blocks * runStride);
+  const isHalf = adapter.precision === 'mixed';
+  // In elements of 4 bytes.
+  const packed = newTemp((batches * blocks * runStride) / (isHalf ? 2 : 1));
   const { group, params, workgroups } = shareQuads(batches, rows, (blocks * blockTerms) / 4, adapter);
   const dispatch: Dispatch = {
     shader: 'gemm_pack',
-    prelude: `const GROUP = ${group}u;\n${A_ADDRESS}`,
+    prelude: `const GROUP = ${group}u;\n${tileText(adapter)}${A_ADDRESS}`,
     params: { ...params, rows, terms, batches, block_terms: blockTerms, ...aParams(aLayout) },
     operands: [a, packed],
     workgroups,
   };
   const batch = aLayout.batch === 0 ? 0 : blocks * runStride;
   const layout = { start: 0, batch, line: blockTerms, run: blockTerms, runStride, step: 1 };
-  return { dispatch, packed, layout };
+  return { dispatch, packed, layout, unit: `alias AUnit = vec4<${isHalf ? 'f16' : 'Real'}>;\n` };
 }
 
 /** Adds the partial sums [splits, batches, rows, columns filled up to vec4s] and puts them where the output has them. */

@@ -45,7 +45,9 @@ alias Places = u32;
 alias Inside = bool;
 fn are_terms(k: u32, end: u32) -> Inside { return k < end; }
 fn places_of_terms(k: u32) -> Places { return a_term(k); }
-fn load_terms(i_row: u32, terms: Places) -> vec4<Real> { return a[(i_row + terms) / 4u]; }
+fn load_terms(i_row: u32, terms: Places) -> vec4<Real> {
+  return vec4<Real>(a[(i_row + terms) / 4u]);
+}
 fn places_of_columns(n: u32) -> Places { return out_column(n); }
 fn load_sums(i_row: u32, columns: Places) -> vec4<Real> { return out[(i_row + columns) / 4u]; }
 fn store_sums(i_row: u32, columns: Places, n: u32, sums: vec4<Real>) {

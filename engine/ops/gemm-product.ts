@@ -1,6 +1,6 @@
 // What the gemm kernels multiply: a product of matrices as plain data, and where its values lie.
 import type { ShaderName } from '../../shaders/catalogue.ts';
-import type { Operand, ProductFacts } from '../dispatch.ts';
+import type { AdapterProfile, Operand, ProductFacts } from '../dispatch.ts';
 
 /**
  * Places of a batch of matrices, a line of each being cut into runs: element i of line l of matrix z lies at
@@ -19,6 +19,8 @@ export interface RunLayout {
 export interface Product extends ProductFacts {
   /** The same for four columns at a time, where they lie as one vec4. */
   readonly vec4OperandsShader?: ShaderName;
+  /** WGSL in place of FOUR_COLUMNS, where the operands file and the place of four columns allow to load less. */
+  readonly fourColumns?: string;
   readonly params: Readonly<Record<string, number>>;
   /** Buffers of A and B, and of the result. */
   readonly a: Operand;
@@ -87,6 +89,13 @@ export const outParams = ({ batch, line, run, runStride, step }: RunLayout) => (
   out_column_stride: step,
 });
 
+/**
+ * WGSL: the type of the numbers that kernels keep for reuse, `Tile`. With mixed precision these are halves; sums are f32
+ * always.
+ */
+export const tileText = ({ precision }: AdapterProfile): string =>
+  precision === 'mixed' ? 'enable f16;\nalias Tile = f16;\n' : 'alias Tile = Real;\n';
+
 /** WGSL: A's flat index is a_row + a_term. Most matrices have a single run, and GPUs then skip the division. */
 export const A_ADDRESS = `fn a_row(z: u32, m: u32) -> u32 {
   return params.a_start + z * params.a_batch_stride + m * params.a_row_stride;
@@ -122,5 +131,26 @@ fn columns_at(z: u32, n: u32) -> Columns {
 fn load_columns(columns: Columns, step: Step) -> vec4<Real> {
   return vec4<Real>(load_b(columns.x, step), load_b(columns.y, step),
                     load_b(columns.z, step), load_b(columns.w, step));
+}
+`;
+
+/**
+ * WGSL: the same for windows of a convolution whose four columns are neighbours in a row, at stride and dilation 1. From
+ * one tap of a kernel's row to the next the four see the same pixels, moved on by one: one load in place of four.
+ */
+export const FOUR_NEIGHBOURS = `alias BUnit = Real;
+alias Columns = Column;
+var<private> window: vec4<Real>;
+var<private> window_step = Step(0u, 0xfffffffeu, 0u, 0u);
+fn columns_at(z: u32, n: u32) -> Columns { return column_at(z, n); }
+fn load_columns(column: Columns, step: Step) -> vec4<Real> {
+  let is_row = window_step.i_channel == step.i_channel && window_step.y == step.y;
+  let is_next = is_row && window_step.x + 1u == step.x;
+  for (var place = select(0u, 3u, is_next); place < 4u; place++) {
+    let pixel = Column(column.y, column.x + place, column.i_b + place);
+    window = vec4<Real>(window.yzw, load_b(pixel, step));
+  }
+  window_step = step;
+  return window;
 }
 `;

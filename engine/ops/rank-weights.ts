@@ -1,11 +1,5 @@
 // Weights that fall with the rank of a number in its row. Only the ranks that count are found: no row is sorted whole.
-import {
-  type AdapterProfile,
-  type Dispatch,
-  foldWorkgroups,
-  type KernelPlan,
-  type KernelRequest,
-} from '../dispatch.ts';
+import { type AdapterProfile, type Dispatch, foldWorkgroups, type KernelPlan } from '../dispatch.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, defineOp } from '../op.ts';
 import { formatShape, sizeOf } from '../shape.ts';
@@ -30,14 +24,15 @@ function fitsGroup(keep: number, { family, maxWorkgroupStorageSize }: AdapterPro
   return family === 'gpu' && keep <= LARGEST_TILE && 16 * 1024 <= maxWorkgroupStorageSize;
 }
 
+/** What is asked, with the number of rows and their length. */
+interface RowsRequest extends RankWeightsAttrs {
+  readonly rows: number;
+  readonly n: number;
+  readonly adapter: AdapterProfile;
+}
+
 /** One workgroup per row. */
-function planByGroup({
-  inputs: [x],
-  attrs: { decay, keep },
-  adapter,
-}: KernelRequest<RankWeightsAttrs>): KernelPlan {
-  const n = lastAxis('rankWeights', x);
-  const rows = sizeOf(x) / n;
+function planByGroup({ rows, n, decay, keep, adapter }: RowsRequest): KernelPlan {
   const threads = Math.min(256, adapter.maxInvocationsPerWorkgroup);
   const workgroups = foldWorkgroups(rows, adapter);
   const consts = `const THREADS = ${threads}u;\nconst KEEP = ${keep}u;\n`;
@@ -80,13 +75,7 @@ fn number_at(i: u32) -> f32 { return ${lanes === 4 ? 'x[i / 4u][i % 4u]' : 'x[i]
 }
 
 /** The largest numbers picked where they are few, then sorted; the last pass of the sort writes weights. */
-function planBySort({
-  inputs: [x],
-  attrs: { decay, keep },
-  adapter,
-}: KernelRequest<RankWeightsAttrs>): KernelPlan {
-  const n = lastAxis('rankWeights', x);
-  const rows = sizeOf(x) / n;
+function planBySort({ rows, n, decay, keep, adapter }: RowsRequest): KernelPlan {
   const isPicked = 2 * keep <= n;
   const sorted = isPicked ? keep : n;
   const steps = sortSteps({
@@ -130,8 +119,11 @@ export const rankWeightsOp = defineOp<RankWeightsAttrs>({
       for (let rank = 0; rank < keep; rank++) out.data[start + order[rank]] = decay ** rank;
     }
   },
-  kernel: (request) =>
-    fitsGroup(request.attrs.keep, request.adapter) ? planByGroup(request) : planBySort(request),
+  kernel({ inputs: [x], attrs, adapter }) {
+    const n = lastAxis('rankWeights', x);
+    const request = { ...attrs, rows: sizeOf(x) / n, n, adapter };
+    return fitsGroup(attrs.keep, adapter) ? planByGroup(request) : planBySort(request);
+  },
   vjp: [null], // ranks do not change with the values, except in jumps
   examples: [
     { inputs: [[2, 3, 5]], attrs: { decay: 0.5, keep: 5 } },
