@@ -13,6 +13,7 @@ import { loadStateDict, readTensors } from '../nn/state-dict.ts';
 import { readWeightsFile, writeWeightsFile } from '../nn/weights-file.ts';
 import { type DataConfig, type ModelConfig, parseDataConfig, parseModelConfig } from './config.ts';
 import { createModel, type ModelInput } from './from-config.ts';
+import { readOnnxWeights } from './onnx/weights-file.ts';
 import type { RelevanceRange } from './range.ts';
 import type { TrainingPosition } from './training-position.ts';
 
@@ -54,10 +55,13 @@ export async function saveModel(path: string, model: Module, card: ModelCard): P
   await writeWeightsFile(path, await readTensors(model.stateDict()), metadata);
 }
 
-/** Builds the model of a weights file. Throws CheckpointError, naming the path, if the file is damaged or not one of ours. */
+/**
+ * Builds the model of a weights file, or of an ONNX file that `isnet export` wrote. Throws CheckpointError, naming the path,
+ * if the file is damaged or not one of ours.
+ */
 export async function loadModel(device: Device, path: string): Promise<{ model: Module; card: ModelCard }> {
   const where = `load '${path}'`;
-  const { tensors, metadata } = await readWeightsFile(path);
+  const { tensors, metadata } = await (path.endsWith('.onnx') ? readOnnxWeights : readWeightsFile)(path);
   const card = parseCard(where, metadata);
   const model = createModel(device, card.model, card.input, card.seed, { isBlank: true });
   loadStateDict(model, tensors, { where });

@@ -60,7 +60,7 @@ interface Explained {
   readonly relevance: Float32Array | Float64Array;
 }
 
-// Of the longer side, in picture pixels.
+// Of the longer side, in picture pixels, about.
 const VISIBLE_SIDE = 112;
 
 /**
@@ -123,7 +123,7 @@ function comparisonRow(
 }
 
 const visibleFactor = ({ height, width }: BatchSource): number =>
-  Math.max(1, Math.floor(VISIBLE_SIDE / Math.max(height, width)));
+  Math.max(1, Math.round(VISIBLE_SIDE / Math.max(height, width)));
 
 async function explainBatch(
   device: Device,

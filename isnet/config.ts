@@ -40,7 +40,7 @@ export const choices = {
   optimizer: ['sgd', 'adam', 'adamw'],
   schedule: ['constant', 'cosine', 'linear', 'step', 'plateau'],
   variant: ['original', 'selective', 'stochastic', 'dual', 'softmax'],
-  propagation: ['lrp', 'flex', 'gradient-input'],
+  propagation: ['lrp', 'flex', 'gradient-input', 'grad-cam'],
   foreground: ['L2', 'hybrid'],
   gradientPolicy: ['detach', 'keep'],
 } as const;
@@ -127,7 +127,7 @@ const modelSchema = z.discriminatedUnion('kind', [smallCnnSchema, networkSchema]
 /** Weights of the classes. */
 const classWeights = () => {
   const error = "'balanced' (by how often each is shown), a list of one number per class, or null";
-  return z.union([z.literal('balanced'), z.array(z.number().positive()).min(1), z.null()], { error });
+  return z.union([z.literal('balanced'), z.array(positive()).min(1), z.null()], { error });
 };
 
 const trainingSchema = z.strictObject({

@@ -10,6 +10,7 @@ export {
   DataError,
   DeviceError,
   IsnetError,
+  OutOfMemoryError,
   ShapeError,
   TrainingError,
   UsageError,
@@ -131,6 +132,7 @@ export { GELU, LeakyReLU, Sigmoid, SiLU, Tanh } from '../nn/activations.ts';
 export { MultiheadAttention } from '../nn/attention.ts';
 export { BatchNorm2d } from '../nn/batch-norm.ts';
 export { ConvTranspose2d, type ConvTranspose2dOptions } from '../nn/conv-transpose.ts';
+export { GradientSum } from '../nn/gradient-sum.ts';
 export {
   type Initial,
   kaimingNormal,
@@ -193,7 +195,14 @@ export {
   serializeSafetensors,
   type TensorToSave,
 } from '../nn/safetensors.ts';
-export { learningRateAt, type Schedule, type ScheduleOptions } from '../nn/schedule.ts';
+export {
+  afterEpoch,
+  learningRateAt,
+  type PlateauOptions,
+  type PlateauState,
+  type Schedule,
+  type ScheduleOptions,
+} from '../nn/schedule.ts';
 export {
   type LoadOptions,
   type LoadReport,
@@ -205,6 +214,7 @@ export { Upsample } from '../nn/upsample.ts';
 export { linear, WideLinear } from '../nn/wide-linear.ts';
 // isnet: training on relevance
 export { uploadBatch, uploadHostBatch } from './batch.ts';
+export type { ClassWeights } from './class-weights.ts';
 export { type ComparisonRow, compareModels, type NamedModel } from './comparison-picture.ts';
 export { type ImageDataConfig, type PartialRunConfig, parseRunConfig, type RunConfig } from './config.ts';
 // isnet: data
@@ -225,6 +235,7 @@ export {
 } from './data/source.ts';
 export { type DataSplits, markerSplits, type TestSets } from './data/splits.ts';
 export { inputsOfModules, stageNames } from './deep-supervision.ts';
+export type { EarlyStopping, EarlyStoppingState } from './early-stopping.ts';
 export { accuracy, type BackgroundRelevanceOptions, backgroundRelevance } from './evaluate.ts';
 // isnet: evaluation with intervals
 export { auc } from './evaluation/auc.ts';
@@ -253,6 +264,9 @@ export {
   type Objective,
   type StepNumbers,
 } from './objective.ts';
+// isnet: ONNX files
+export { exportOnnx, type OnnxExportOptions } from './onnx/export.ts';
+export { importOnnx, type OnnxImportOptions, OnnxModel } from './onnx/import.ts';
 export { completeConfig, imageDefaults, quickstartConfig } from './quickstart-config.ts';
 export { type NaturalRangeOptions, naturalRange, type RelevanceRange, rangeOf } from './range.ts';
 export { reportHtml } from './report/page.ts';
@@ -263,6 +277,30 @@ export {
   metricsOf,
   metricsTable,
 } from './report.ts';
+export { gainMethod } from './rivals/gain.ts';
+export { hamMethod } from './rivals/ham.ts';
+export { methodNamed, methods } from './rivals/index.ts';
+export { type IsnetMethodName, type IsnetSettings, isnetMethods } from './rivals/isnets.ts';
+export { maskedSource } from './rivals/masks.ts';
+export {
+  type Method,
+  type MethodData,
+  type MethodPlan,
+  type MethodSetting,
+  type ParameterCounts,
+  type Phase,
+  parameterCounts,
+} from './rivals/method.ts';
+export { multiTaskMethod } from './rivals/multi-task.ts';
+export { type Networks, publishedNetworks, smallNetworks } from './rivals/networks.ts';
+export { rightReasonsMethod } from './rivals/right-reasons.ts';
+export {
+  type MethodImages,
+  type TrainedMethod,
+  type TrainMethodOptions,
+  testSourceFor,
+  trainMethod,
+} from './rivals/train-method.ts';
 export { RunningRange } from './running-range.ts';
 export { type SeedOptions, seedGradient, seedRelevance, type Variant } from './seeds.ts';
 export {

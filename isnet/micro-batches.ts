@@ -18,17 +18,19 @@ export interface BatchPart {
   readonly heatmap: number;
 }
 
-const total = (values: Float32Array): number => values.reduce((sum, value) => sum + value, 0);
+const total = (values: Float32Array, weightOf = (_: number) => 1): number =>
+  values.reduce((sum, value, i) => sum + value * weightOf(i), 0);
 
 /** What the means of a batch's losses are taken over. */
 export function termWeights(
   { count, known, hasMask, targets }: HostBatch,
   { isMultiLabel, classWeights }: ClassificationOptions,
 ): TermWeights {
-  const ofClass = (i: number) => classWeights?.[i % classWeights.length] ?? 1;
-  const labels = isMultiLabel ? known : targets.map((target, i) => target * ofClass(i));
-  const isPlain = !isMultiLabel && !classWeights;
-  return { images: count, classification: isPlain ? count : total(labels), heatmap: total(hasMask) };
+  const ofClass = classWeights && ((i: number) => classWeights[i % classWeights.length]);
+  let classification = count;
+  if (isMultiLabel) classification = total(known);
+  else if (ofClass) classification = total(targets, ofClass);
+  return { images: count, classification, heatmap: total(hasMask) };
 }
 
 /** Samples `from` to `from + count` of a batch, without copying. */

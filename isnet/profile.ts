@@ -2,13 +2,12 @@
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import { type DispatchSummary, type DispatchTime, summarize } from '../engine/profiler.ts';
 import { release } from '../engine/tensor.ts';
-import { uploadHostBatch } from './batch.ts';
 import type { RunConfig } from './config.ts';
 import type { BatchSource } from './data/source.ts';
 import { createModel, createOptimizer, inputOf, runningRangeOf, trainingOptions } from './from-config.ts';
 import { type Role, stagesOf } from './stage.ts';
-import { TrainStep } from './train-step.ts';
-import { objectiveOf } from './training-options.ts';
+import { startPosition } from './training-position.ts';
+import { TrainingSteps } from './training-steps.ts';
 
 /** Kernels of the training steps of one model. */
 export interface StepProfile {
@@ -41,18 +40,13 @@ export async function profileSteps(
     const running = role === 'isnet' ? runningRangeOf(config.isnet, device, model) : null;
     const isnet = role === 'isnet' ? { config: config.isnet, model, range: running ?? ANY_RANGE } : undefined;
     const options = trainingOptions(training, config.seed, isnet);
-    const losses = objectiveOf(options, data);
-    const { clipNorm, seed } = options;
-    const steps = new TrainStep(device, model, optimizer, { losses, clipNorm, seed });
+    const steps = new TrainingSteps(device, model, optimizer, data, options);
     const indices = Uint32Array.from({ length: Math.min(training.batchSize, data.count) }, (_, i) => i);
     const batch = await data.batch(indices);
-    const upload = () => uploadHostBatch(device, data, batch);
-    const step = (counter: number) => steps.train(upload, { P: 0.5, counter }, training.learningRate);
     const times: DispatchTime[] = [];
     for (let i = 0; i < WARM_STEPS + TIMED_STEPS; i++) {
       const timed = await device.profileDispatches(() => {
-        const losses = step(i);
-        release(losses);
+        release(steps.take(batch, { ...startPosition, step: i }).losses);
       });
       if (i >= WARM_STEPS) times.push(...timed);
     }

@@ -34,7 +34,10 @@ const training = {
  * An ordinary classifier and an ISNet on 8,000 marked digits: minutes on two cores without a GPU. Found on MNIST with a
  * marker: many small batches matter more than many images, and P below 0.7 leaves a gap between biased and deceiving.
  */
-export const quickstartConfig: RunConfig & { readonly data: MarkerDataConfig; readonly model: SmallCnnConfig } = {
+export const quickstartConfig: RunConfig & {
+  readonly data: MarkerDataConfig;
+  readonly model: SmallCnnConfig;
+} = {
   name: 'quickstart',
   seed: 0,
   method: 'both',
@@ -103,17 +106,31 @@ export const imageDefaults: Omit<ImageDataConfig, 'source'> = {
 /** Settings of a network by name; only its name has to be said. */
 export const networkDefaults = { dropout: null, weights: null } as const;
 
+// Adam's own default: deep networks do not survive the steps that small-cnn thrives on.
+const NETWORK_LEARNING_RATE = 1e-3;
+
+/** What is completed: the quickstart, or for another network than small-cnn the same with settings that suit it. */
+function defaultsFor(kind: string): Section {
+  if (kind === 'small-cnn') return quickstartConfig;
+  const { classifier, isnet } = quickstartConfig;
+  return {
+    ...quickstartConfig,
+    model: networkDefaults,
+    classifier: { ...classifier, learningRate: NETWORK_LEARNING_RATE },
+    isnet: { ...isnet, learningRate: NETWORK_LEARNING_RATE },
+  };
+}
+
 /**
  * The settings given, in order of rising weight, over those of `quickstartConfig`. A section is completed setting by
  * setting, and so is `augment`; a list or `P` or `range` is replaced as a whole. Images of one's own start from
- * `imageDefaults`, other networks than small-cnn from `networkDefaults`. Throws UsageError as `parseRunConfig` does.
+ * `imageDefaults`, other networks than small-cnn from `networkDefaults` and a learning rate of 1e-3. Throws UsageError as `parseRunConfig` does.
  */
 export function completeConfig(given: readonly PartialRunConfig[], where = 'config'): RunConfig {
   const isOfImages = given.some((settings) => settings?.data?.dataset === 'images');
   const data = isOfImages ? imageDefaults : quickstartConfig.data;
-  const kind = given.findLast((settings) => settings?.model?.kind !== undefined)?.model?.kind;
-  const model = kind === undefined || kind === 'small-cnn' ? quickstartConfig.model : networkDefaults;
-  const merged: Record<string, unknown> = { ...quickstartConfig, data, model };
+  const kind = given.findLast((settings) => settings?.model?.kind !== undefined)?.model?.kind ?? 'small-cnn';
+  const merged: Record<string, unknown> = { ...defaultsFor(kind), data };
   for (const settings of given) {
     if (!isSection(settings)) {
       throw new UsageError(`${where}: the settings are no object; use { "seed": 1, "isnet": { "P": 0.5 } }`);

@@ -2,9 +2,8 @@
 //
 // The libraries for this keep a lock alive by a timer, and a training process may be busy for longer than any sensible
 // pause. A lock that names its process needs no timer: whether that lives can be asked.
-import { randomUUID } from 'node:crypto';
 import { readFileSync, unlinkSync } from 'node:fs';
-import { readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type RunFolder, RunFolderError } from './run-folder.ts';
@@ -42,21 +41,8 @@ export async function lockRunFolder(folder: RunFolder, log?: (line: string) => v
     // It was released in between: try again.
     if (found === 'gone') continue;
     if (found !== 'damaged' && isAlive(found)) throw taken(folder, path, found);
-    // Renamed, so that of two processes that find it only one takes it over.
-    const old = join(folder.path, `.lock-${randomUUID()}`);
-    const isOurs = await rename(path, old).then(
-      () => true,
-      () => false,
-    );
-    if (!isOurs) continue;
-    const moved = readOwner(old);
-    if (typeof moved === 'object' && isAlive(moved)) {
-      // Another took it over between our look and our rename: it gets its lock back.
-      await rename(old, path);
-      throw taken(folder, path, moved);
-    }
-    await rm(old, { force: true });
-    const whose = typeof moved === 'object' ? `process ${moved.pid}, which no longer runs,` : 'nobody';
+    if (!(await removeDead(path))) continue;
+    const whose = found === 'damaged' ? 'nobody' : `process ${found.pid}, which no longer runs,`;
     log?.(`run folder: the lock of ${whose} is taken over`);
   }
   await removeHalfWritten(folder);
@@ -96,9 +82,44 @@ async function settledOwner(path: string): Promise<ReturnType<typeof readOwner>>
   for (;;) {
     const found = readOwner(path);
     if (found !== 'damaged' || performance.now() > endMs) return found;
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await pause();
   }
 }
+
+// Who removes a dead lock looks at it again and deletes it: moments, unless it is killed meanwhile.
+const REMOVING_MS = 5000;
+
+/**
+ * Deletes the lock if it is still dead; false if another process is seeing to that. Only one at a time may: a second would
+ * delete the lock that the first has just made for itself.
+ */
+async function removeDead(path: string): Promise<boolean> {
+  const turn = `${path}-removal`;
+  try {
+    await mkdir(turn);
+  } catch {
+    const ageMs = await stat(turn).then(
+      ({ mtimeMs }) => Date.now() - mtimeMs,
+      () => 0,
+    );
+    if (ageMs > REMOVING_MS) await rmdir(turn).catch(() => {});
+    else await pause();
+    return false;
+  }
+  try {
+    const found = await settledOwner(path);
+    if (found === 'gone' || (found !== 'damaged' && isAlive(found))) return false;
+    await rm(path, { force: true });
+    return true;
+  } finally {
+    await rmdir(turn);
+  }
+}
+
+const pause = (): Promise<void> =>
+  new Promise((resolve) => {
+    setTimeout(resolve, 20);
+  });
 
 function readOwner(path: string): Owner | 'gone' | 'damaged' {
   let text: string;
@@ -148,7 +169,7 @@ function taken({ path }: RunFolder, lock: string, { pid, host, since }: Owner): 
   );
 }
 
-const HALF_WRITTEN = /^\.(?:lock-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:\.tmp)?$/;
+const HALF_WRITTEN = /^\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.tmp$/;
 
 /** What a killed process left of files that it had not finished. */
 async function removeHalfWritten({ path }: RunFolder): Promise<void> {

@@ -265,7 +265,7 @@ function withAdvice(cause: OutOfMemoryError, { device, options }: TrainJob): Out
   const { batchSize, accumulate = 1, isnet } = options;
   const [what] = cause.message.split('; use a smaller batch');
   const ways = [`a batch size below ${batchSize}`];
-  if (batchSize > accumulate) ways.push(`more than ${accumulate} parts per step (accumulate)`);
+  if (batchSize > accumulate) ways.push(`accumulate above ${accumulate}, so that a step goes in more parts`);
   if (isnet?.variant === 'original')
     ways.push("variant 'stochastic', one map per image in place of one per class");
   const { peakBytes } = device.memory();

@@ -102,8 +102,13 @@ export function loadStateDict(
   return { missing, unexpected, skipped: skip };
 }
 
+// Weights of another network fit nowhere, and nobody reads a hundred names.
+const MOST_NAMES = 8;
+
 function listed(kind: string, names: readonly string[]): string[] {
-  return names.length > 0 ? [`${names.length} ${kind} (${names.join(', ')})`] : [];
+  const others = names.length > MOST_NAMES ? `, and ${names.length - MOST_NAMES} more` : '';
+  const shown = names.slice(0, MOST_NAMES).join(', ');
+  return names.length > 0 ? [`${names.length} ${kind} (${shown}${others})`] : [];
 }
 
 function overwrite({ parts }: Entry, { data }: TensorToSave): void {

@@ -21,8 +21,12 @@ const nodeFiles = new Set([
   'isnet/cli.ts',
   'isnet/run-folder.ts',
   'isnet/run-lock.ts',
+  'isnet/logs/run-log.ts',
+  'isnet/run-lock.ts',
   'isnet/checkpoint.ts',
   'isnet/experiment.ts',
+  'isnet/open-data.ts',
+  'isnet/test-pictures.ts',
   'isnet/environment.ts',
 ]);
 const isNodeFile = (file: string) =>

@@ -123,6 +123,7 @@ describe.skipIf(!hasAdapter)('a run', () => {
       'heatmaps',
       'heatmaps/test-images.png',
       'heatmaps/test-images.txt',
+      'metrics.csv',
       'metrics.json',
       'metrics.jsonl',
       'report.html',

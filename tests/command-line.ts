@@ -61,7 +61,7 @@ export async function isnet(...args: string[]): Promise<Outcome> {
 export async function isnetProcess(args: readonly string[], interruptAt?: string): Promise<Outcome> {
   const cli = fileURLToPath(new URL('../isnet/cli.ts', import.meta.url));
   const cwd = fileURLToPath(new URL('..', import.meta.url));
-  const child = spawn(process.execPath, ['--import', 'tsx', cli, ...args], { cwd, timeout: 60_000 });
+  const child = spawn(process.execPath, ['--import', 'tsx', cli, ...args], { cwd, timeout: 240_000 });
   let output = '';
   let errors = '';
   let isInterrupted = false;

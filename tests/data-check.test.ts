@@ -187,19 +187,7 @@ describe('isnet data preview', () => {
   test('draws images with the outlines of their masks', async () => {
     const root = await writeImages(join(folder, 'preview'), complete);
     const picture = join(folder, 'preview.png');
-    const args = [
-      'data',
-      'preview',
-      root,
-      '--output',
-      picture,
-      '--columns',
-      '3',
-      '--height',
-      '8',
-      '--width',
-      '8',
-    ];
+    const args = ['data', 'preview', root, '--output', picture, '--columns', '3', '--size', '8'];
     const { exitCode, output } = await isnet(...args);
     expect(exitCode).toBe(0);
     expect(output).toContain('5 images of train');

@@ -64,6 +64,47 @@ describe('settings of images', () => {
   });
 });
 
+describe('settings of a network by name', () => {
+  const model = (settings: object) => completeConfig([{ model: settings } as never]);
+
+  test('need no more than the name, and come with a learning rate that it survives', () => {
+    const config = model({ kind: 'densenet121' });
+    expect(config.model).toEqual({ kind: 'densenet121', dropout: null, weights: null });
+    expect([config.classifier.learningRate, config.isnet.learningRate]).toEqual([1e-3, 1e-3]);
+    expect(
+      completeConfig([{ model: { kind: 'vgg11' }, isnet: { learningRate: 2 } }]).isnet.learningRate,
+    ).toBe(2);
+  });
+
+  test('of a file may be changed to those of another network, and back', () => {
+    const file = { model: { kind: 'resnet18', dropout: 0.5 } } as const;
+    expect(completeConfig([file, { model: { kind: 'vit_small' } }]).model).toMatchObject({
+      kind: 'vit_small',
+    });
+    const back = completeConfig([file, { model: { kind: 'small-cnn' } }]);
+    expect(back.model).toEqual({ ...quickstartConfig.model, dropout: 0.5 });
+  });
+
+  test.each<[string, object, string]>([
+    ['a misspelt name', { kind: 'resnet-18' }, "(did you mean 'resnet18'?); use one of small-cnn, resnet18"],
+    [
+      'settings of small-cnn',
+      { kind: 'resnet18', blocks: [] },
+      "there is no setting 'blocks' in 'model'; use kind, dropout, weights",
+    ],
+    [
+      'settings of no network',
+      { batchnorm: true },
+      "'batchnorm' (did you mean 'batchNorm'?) in 'model'; use kind, blocks",
+    ],
+    ['a network without classes', { kind: 'unet' }, 'model.kind is "unet"'],
+    ['weights of no file', { kind: 'resnet18', weights: 3 }, 'use the path of a safetensors file, or null'],
+  ])('with %s are refused', (_, settings, message) => {
+    expect(() => model(settings)).toThrow(UsageError);
+    expect(() => model(settings)).toThrow(message);
+  });
+});
+
 test('a setting of another section names the nearest of that section', () => {
   expect(() => completeConfig([{ isnet: { learningrate: 1 } } as never])).toThrow(
     "no setting 'learningrate' (did you mean 'learningRate'?) in 'isnet'",

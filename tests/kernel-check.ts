@@ -34,10 +34,17 @@ export const gemmAdapters: typeof adapters = {
   'a GPU with wide tiles': (own) => ({ ...own, family: 'gpu', subgroupSize: 0, chooseGemm: () => 'wide' }),
 };
 
+/** Adapters that compute every convolution in one way, where that is possible. */
+export const convAdapters: typeof adapters = {
+  'all convolutions as products': (own) => ({ ...own, chooseConv: () => 'product' }),
+  'all convolutions by taps': (own) => ({ ...own, chooseConv: () => 'taps' }),
+  'all convolutions directly': (own) => ({ ...own, chooseConv: () => 'direct' }),
+};
+
 /** The op with its kernel planned for another adapter. */
 export function plannedFor<A>(op: Op<A>, name: string): Op<A> {
   const kernel: Op<A>['kernel'] = (request) =>
-    op.kernel({ ...request, adapter: gemmAdapters[name](request.adapter) });
+    op.kernel({ ...request, adapter: { ...gemmAdapters, ...convAdapters }[name](request.adapter) });
   return { ...op, name: `${op.name} for ${name}`, kernel };
 }
 

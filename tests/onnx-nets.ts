@@ -82,7 +82,7 @@ export const onnxNets: Readonly<Record<string, OnnxCase>> = {
   ),
   'ResNet of basic blocks': net(
     (init) => new ResNet(init, { ...resnetSizes.resnet18, counts: [1, 1, 0, 0], classes: 3 }),
-    [3, 20, 16],
+    [3, 16, 12],
   ),
   'ResNet of bottlenecks': net(
     (init) => new ResNet(init, { ...resnetSizes.resnet50, counts: [1, 0, 0, 0], classes: 3 }),

@@ -21,8 +21,8 @@ const stripesOf = (split: string): Stripes =>
   split === 'test-unbiased' ? 'any' : split === 'test-deceiving' ? 'other' : 'own';
 
 /** [size, size, 3]: stripes in one of `count` directions, in two random colours, with noise. */
-function stripes(direction: number, count: number, size: number, key: string): Uint8Array {
-  const random = randomStream(0, 'stripes', ...key.split('').map((letter) => letter.charCodeAt(0)));
+function stripes(direction: number, count: number, size: number, stream: string, n: number): Uint8Array {
+  const random = randomStream(0, `stripes ${stream}`, n);
   const angle = (Math.PI * direction) / count;
   const phase = random.uniform() * 6;
   const colours = [0, 1].map(() => [0, 1, 2].map(() => 40 + 130 * random.uniform()));
@@ -77,8 +77,8 @@ export async function writeTexturedDigits(root: string, options: TexturedOptions
       next.set(pool, place + 1);
       const shift = { own: 0, any: Math.floor(n / digits.length), other: 1 + (n % (digits.length - 1)) };
       const direction = (c + shift[stripesOf(split)]) % digits.length;
-      const key = `${split.startsWith('test') ? 'test' : split} ${n}`;
-      const background = stripes(direction, digits.length, size, key);
+      const stream = split.startsWith('test') ? 'test' : split;
+      const background = stripes(direction, digits.length, size, stream, n);
       const pixels = set.pixels.subarray(place * 784, (place + 1) * 784);
       const { image, mask } = compose(pixels, background, size);
       const file = join(split, `digit-${digits[c]}`, `${String(n).padStart(4, '0')}.png`);

@@ -3,6 +3,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { defaultDataFolder } from '../isnet/benchmarks/files/find.ts';
 
 // dawn.node crashes in worker threads, so every file gets a forked process.
 // biome-ignore lint/style/noDefaultExport: vitest reads the default export
@@ -11,8 +12,9 @@ export default defineConfig({
     root: '.',
     include: ['tests/**/*.test.ts'],
     pool: 'forks',
-    // Tests run by the chooser's rules, not by what `isnet doctor --tune` has found on this machine.
-    env: { XDG_CACHE_HOME: mkdtempSync(join(tmpdir(), 'isnet-tests-')) },
+    // Tests run by the chooser's rules, not by what `isnet doctor --tune` has found on this machine; but material of benchmarks
+    // that was fetched here is used.
+    env: { XDG_CACHE_HOME: mkdtempSync(join(tmpdir(), 'isnet-tests-')), ISNET_DATA: defaultDataFolder() },
     testTimeout: 30_000,
     hookTimeout: 30_000,
   },

@@ -141,8 +141,10 @@ function meanColor(
   length: number,
   color: number[],
 ): number {
-  const ends = (at: number) => [Math.floor((at * side) / length), Math.ceil(((at + 1) * side) / length)];
-  const [[top, bottom], [left, right]] = [ends(y), ends(x)];
+  const top = Math.floor((y * side) / length);
+  const bottom = Math.ceil(((y + 1) * side) / length);
+  const left = Math.floor((x * side) / length);
+  const right = Math.ceil(((x + 1) * side) / length);
   let alphas = 0;
   color.fill(0);
   for (let v = top; v < bottom; v++) {

@@ -13,7 +13,9 @@ import { writePhantomSet } from '../data/files/write-phantom.ts';
 import type { SampleList } from '../data/sample-list.ts';
 import { imageDefaults } from '../quickstart-config.ts';
 import { exists, RunFolderError } from '../run-folder.ts';
-import { decimal, once, wholeNumber } from './parse.ts';
+import { addBenchmarkCommands } from './data-benchmarks.ts';
+import { addImportCommand } from './data-import.ts';
+import { decimal, once, type Size, size as sizeOf, wholeNumber } from './parse.ts';
 import { progressLine } from './progress.ts';
 import { commandLine, exitCodes } from './session.ts';
 
@@ -41,7 +43,7 @@ Examples:
   preview: `
 Examples:
   isnet data preview my-images
-  isnet data preview my-images --split val --channels 3 --height 224 --width 224 --output val.png
+  isnet data preview my-images --split val --channels 3 --size 224 --output val.png
   isnet data preview my-images --epoch 0 --rotate 10 --brightness 0.1 --crop-margin 16`,
   phantom: `
 Examples:
@@ -77,6 +79,8 @@ export function addDataCommand(program: Command, done: (exitCode: number) => voi
     .option('--seed <n>', 'seed', once(wholeNumber), 0)
     .addHelpText('after', examples.phantom)
     .action(async (options: PhantomOptions) => done(await phantom(options)));
+  addBenchmarkCommands(data, done);
+  addImportCommand(data, done);
 }
 
 const emptyMasksOption = (): Option =>
@@ -106,8 +110,7 @@ interface PreviewOptions {
   readonly overwrite?: boolean;
   readonly seed: number;
   readonly epoch?: number;
-  readonly height: number;
-  readonly width: number;
+  readonly size?: Size;
   readonly channels: number;
   readonly resize: ImageDataConfig['resize'];
   readonly cropMargin: number;
@@ -130,8 +133,7 @@ function addPreview(data: Command): Command {
     .option('--output <file>', 'picture to write', 'preview.png')
     .option('--overwrite', 'replace the picture if it exists')
     .option('--seed <n>', 'seed of the choice and of the variations', once(wholeNumber), 0)
-    .option('--height <n>', 'rows of the network input', once(wholeNumber), height)
-    .option('--width <n>', 'columns of the network input', once(wholeNumber), width)
+    .option('--size <WxH>', `size of the network input (default: ${width}x${height})`, once(sizeOf))
     .option('--channels <n>', '1 (grey) or 3 (colours)', once(wholeNumber), channels)
     .addOption(
       new Option('--resize <mode>', 'how images of another shape fit')
@@ -149,7 +151,7 @@ function addPreview(data: Command): Command {
 }
 
 async function preview(source: string, options: PreviewOptions): Promise<number> {
-  const { split, count, columns, output, overwrite, seed, epoch, height, width, resize } = options;
+  const { split, count, columns, output, overwrite, seed, epoch, size, resize } = options;
   const { channels, cropMargin, emptyMasks, flip = false, rotate, brightness, contrast } = options;
   if (!overwrite && (await exists(output))) {
     throw new RunFolderError(
@@ -162,7 +164,7 @@ async function preview(source: string, options: PreviewOptions): Promise<number>
     );
   }
   const augment = { flip, rotate, brightness, contrast };
-  const given = { source, height, width, channels, resize, cropMargin, emptyMasks, augment };
+  const given = { source, ...size, channels, resize, cropMargin, emptyMasks, augment };
   const config = parseImageDataConfig({ ...imageDefaults, ...given }, 'data preview');
   const list = await listSamples(source);
   const indices = chosen(list, split, count, seed);

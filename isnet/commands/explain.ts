@@ -44,7 +44,7 @@ export function addExplainCommand(program: Command, done: (exitCode: number) => 
   program
     .command('explain')
     .description('draw where a model looks: one row per image, one heatmap per model')
-    .argument('<run|weights>', 'run folder or .safetensors file')
+    .argument('<run|weights>', 'run folder, .safetensors file, or .onnx file of isnet export')
     .argument(
       '[images...]',
       'picture files; made as large as the model takes them, if it has learnt from such',

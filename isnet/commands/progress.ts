@@ -33,13 +33,14 @@ function stepLine({ role, epochs, report, secondsLeft }: StepEvent): string {
 }
 
 function epochLine({ role, epochs, report }: EpochEvent): string {
-  const { epoch, train, validation, isBest, seconds, imagesPerSecond } = report;
+  const { epoch, train, validation, isBest, isLast, seconds, imagesPerSecond } = report;
   const parts = [`${names[role]}  epoch ${epoch + 1}/${epochs} done`, `loss ${train.total.toFixed(4)}`];
   if (train.heatmap !== null) {
     parts.push(`classification ${train.classification.toFixed(4)}`, `heatmap ${train.heatmap.toFixed(4)}`);
   }
   if (validation) parts.push(`validation ${validation.total.toFixed(4)}${isBest ? ' (best)' : ''}`);
   parts.push(`${imagesPerSecond.toFixed(0)} images/s`, duration(seconds));
+  if (isLast) parts.push('stopping early');
   return parts.join('  ');
 }
 

@@ -13,6 +13,7 @@ import { createRunFolder, exists, openRunFolder, readJson } from '../run-folder.
 import { runInTerminal } from './run.ts';
 import { exitCodes, withDevice } from './session.ts';
 import { addTrainOptions, settingsOf, type TrainOptions } from './train-options.ts';
+import { checkTrainingFlags } from './training-flags.ts';
 
 const examples = `
 Examples:
@@ -58,6 +59,7 @@ async function configOf(options: TrainOptions): Promise<RunConfig> {
   const settings = settingsOf(options);
   const where = options.config === undefined ? 'train' : `train --config ${options.config}`;
   const config = completeConfig([...given, settings], where);
+  checkTrainingFlags(options, config);
   const hasName = settings.name !== undefined || given[0]?.name !== undefined;
   return hasName ? config : { ...config, name: config.method };
 }

@@ -84,16 +84,16 @@ export function splitsOf(samples: readonly Sample[]): string[] {
   );
 }
 
-/**
- * The tests that occur; where there are none, validation is the test. First `test`, or else `test-biased`: what training
- * resembles; the others in alphabetical order.
- */
+// What training resembles comes first, and the harder tests later.
+const testOrder = ['test', 'test-biased', 'test-unbiased', 'test-deceiving'];
+
+/** The tests that occur: those of a bias benchmark in their order, then the others in theirs. Without any, validation. */
 export function testSplitsOf(samples: readonly Sample[]): string[] {
   const splits = splitsOf(samples);
   const tests = splits.filter((split) => split.startsWith('test'));
   if (tests.length === 0) return splits.filter((split) => split === 'val');
-  const first = ['test', 'test-biased'].find((split) => tests.includes(split)) ?? tests[0];
-  return tests.sort((a, b) => Number(b === first) - Number(a === first));
+  const known = testOrder.filter((split) => tests.includes(split));
+  return [...known, ...tests.filter((split) => !known.includes(split))];
 }
 
 /** What the test of a split is called: `other` for `test-other`. */

@@ -34,12 +34,12 @@ export class RunLog {
 
   /** Losses are those of the steps since the last call. */
   step({ recent, step, learningRate, P, imagesPerSecond }: StepReport): void {
-    const heatmapWeight: Record<string, number> = recent.heatmap === null ? {} : { P };
+    const heatmapWeight: Record<string, number> = recent.heatmap === null ? {} : { 'step/P': P };
     this.#events?.add(step, {
       ...named('step', recent),
       'step/learning_rate': learningRate,
       ...heatmapWeight,
-      images_per_second: imagesPerSecond,
+      'step/images_per_second': imagesPerSecond,
     });
   }
 

@@ -70,7 +70,7 @@ export async function exportOnnx(
     opsetImport: [{ domain: '', version: OPSET }],
     graph: {
       name,
-      node: writer.nodes,
+      nodes: writer.nodes,
       initializer,
       input: [valueInfo(INPUT, [{ perSample: 1 }, ...input])],
       output: [valueInfo(OUTPUT, output)],

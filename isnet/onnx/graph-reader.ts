@@ -79,27 +79,27 @@ export interface OnnxGraph {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** The graph of a file. Throws CheckpointError for bytes that are none, and for graphs of another kind. */
-export function readGraph(bytes: Uint8Array): OnnxGraph {
-  const model = decode(modelSchema, bytes, 'import');
+/** The graph of a file. Throws CheckpointError, beginning with `where`, for bytes that are none and for other graphs. */
+export function readGraph(bytes: Uint8Array, where = 'import'): OnnxGraph {
+  const model = decode(modelSchema, bytes, where);
   const { graph } = model;
-  if (!graph || graph.node.length === 0) {
-    throw new CheckpointError('import: the file has no graph with nodes; use an ONNX model');
+  if (!graph || graph.nodes.length === 0) {
+    throw new CheckpointError(`${where}: the file has no graph with nodes; use an ONNX model`);
   }
   const numbers = new Map(
-    graph.initializer.map((tensor): [string, Numbers] => [tensor.name ?? '', numbersOf(tensor, 'import')]),
+    graph.initializer.map((tensor): [string, Numbers] => [tensor.name ?? '', numbersOf(tensor, where)]),
   );
   // Old files list their weights among the inputs, too.
   const inputs = graph.input.filter(({ name = '' }) => !numbers.has(name));
   if (inputs.length !== 1) {
     const names = inputs.map(({ name }) => name).join(', ');
     throw new CheckpointError(
-      `import: the graph has ${inputs.length} inputs (${names}); only networks with one input, the image, can be imported`,
+      `${where}: the graph has ${inputs.length} inputs (${names}); only networks with one input, the image, can be imported`,
     );
   }
   return {
-    opset: opsetOf(model),
-    nodes: graph.node.map(
+    opset: opsetOf(model, where),
+    nodes: graph.nodes.map(
       ({ opType = '', name, input, output, attribute, domain }, i) =>
         new OnnxNode(
           domain && domain !== 'ai.onnx' ? `${domain}.${opType}` : opType,
@@ -117,11 +117,11 @@ export function readGraph(bytes: Uint8Array): OnnxGraph {
   };
 }
 
-function opsetOf({ opsetImport }: ModelMessage): number {
+function opsetOf({ opsetImport }: ModelMessage, where: string): number {
   const version = opsetImport.find(({ domain = '' }) => domain === '' || domain === 'ai.onnx')?.version ?? 1;
   if (version < FIRST_OPSET) {
     throw new CheckpointError(
-      `import: the file is of opset ${version}; export it with opset ${FIRST_OPSET} or later, 17 is best`,
+      `${where}: the file is of opset ${version}; export it with opset ${FIRST_OPSET} or later, 17 is best`,
     );
   }
   return version;

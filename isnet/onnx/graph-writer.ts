@@ -10,6 +10,13 @@ export type Attribute = number | string | readonly number[] | { readonly float: 
 /** Name of the graph's input. */
 export const INPUT = 'input';
 
+// Names of numbers that are no parameters.
+const CONSTANT = 'constant';
+const INTEGERS = 'integers';
+
+/** Whether a tensor of a file that we wrote is none of the model's parameters. */
+export const isConstantName = (name: string): boolean => /^(constant|integers)(_\d+)?$/.test(name);
+
 /** Collects nodes in the order of execution. Every result has a name of its own, that of the module where there is one. */
 export class GraphWriter {
   readonly nodes: NodeDraft[] = [];
@@ -52,7 +59,7 @@ export class GraphWriter {
 
   /** Name of a tensor that does not depend on the input: a parameter, or a constant of the model's code. */
   weight(t: Tensor): string {
-    const name = this.#weightNames.get(t) ?? this.fresh('constant');
+    const name = this.#weightNames.get(t) ?? this.fresh(CONSTANT);
     this.#weightNames.set(t, name);
     this.weights.set(name, t);
     return name;
@@ -67,7 +74,7 @@ export class GraphWriter {
   /** Name of real numbers; the same ones have one name. */
   reals(shape: Shape, data: readonly number[]): string {
     return this.#once(`reals ${shape} : ${data}`, () => {
-      const name = this.fresh('constant');
+      const name = this.fresh(CONSTANT);
       this.weights.set(name, { shape, data });
       return name;
     });
@@ -76,7 +83,7 @@ export class GraphWriter {
   /** Name of a list of whole numbers, or of one alone. */
   ints(values: readonly number[] | number): string {
     return this.#once(`ints ${JSON.stringify(values)}`, () => {
-      const name = this.fresh('integers');
+      const name = this.fresh(INTEGERS);
       this.integers.push(intTensor(name, values));
       return name;
     });

@@ -1,8 +1,8 @@
 // Nodes that are layers of nn, made so that relevance sees the calls that it has rules for.
 import { ShapeError } from '../../engine/errors.ts';
 import { avgPool2d } from '../../engine/ops/avg-pool.ts';
-import { reshape } from '../../engine/ops/broadcast.ts';
-import { pad } from '../../engine/ops/layout.ts';
+import { expand, reshape } from '../../engine/ops/broadcast.ts';
+import { concat, pad, slice } from '../../engine/ops/layout.ts';
 import type { Pair } from '../../engine/ops/pair.ts';
 import { formatShape } from '../../engine/shape.ts';
 import type { Tensor } from '../../engine/tensor.ts';
@@ -188,7 +188,14 @@ const layerNorm: PlanLayer = (node, constants) => {
 
 /** InstanceNormalization is one group per channel. */
 const groupNorm: PlanLayer = (node, constants) => {
-  const parameters = { weight: constants.given(node, 1), bias: constants.given(node, 2) };
+  const perChannel = ({ numbers, name }: Parameter): Parameter => ({
+    numbers: { ...numbers, shape: [numbers.data.length] },
+    name,
+  });
+  const parameters = {
+    weight: perChannel(constants.given(node, 1)),
+    bias: perChannel(constants.given(node, 2)),
+  };
   const [channels] = parameters.weight.numbers.shape;
   const groups = node.int('num_groups') ?? channels;
   const eps = node.float('epsilon') ?? 1e-5;
@@ -198,48 +205,54 @@ const groupNorm: PlanLayer = (node, constants) => {
 interface Window {
   readonly kernel: Pair;
   readonly options: { readonly stride: Pair; readonly padding: Pair };
-  /** Throws where the file's windows are others than ours, which leave out those that are not whole. */
-  readonly check: (x: Tensor) => void;
   /** Zeros around the image. */
   readonly before: ((x: Tensor) => Tensor) | null;
+  /** Rows and columns by which the last windows stick out of an image, where the file keeps such windows. */
+  readonly overhang: (x: Tensor) => Pair;
 }
 
 function windowOf(node: OnnxNode): Window {
   const kernel = pairOf(node.ints('kernel_shape'), 1);
   const stride = pairOf(node.ints('strides'), 1);
   const dilation = pairOf(node.ints('dilations'), 1);
-  if (Math.max(...dilation) > 1)
+  if (Math.max(...dilation) > 1) {
     node.fail(`has dilation [${dilation}]`, 'only windows in one piece can be imported');
+  }
   const { own: padding, before } = paddingOf(node, kernel, stride, dilation);
-  const check = (x: Tensor): void => {
-    if (!node.int('ceil_mode')) return;
-    const isWhole = [0, 1].every(
-      (axis) => (x.shape[2 + axis] + 2 * padding[axis] - kernel[axis]) % stride[axis] === 0,
-    );
-    if (!isWhole) {
-      node.fail(
-        `has windows that stick out of ${formatShape(x.shape)}`,
-        'export it with ceil_mode=False, or use another image size',
-      );
-    }
+  const overhang = (x: Tensor): Pair => {
+    const along = (axis: 0 | 1): number => {
+      const room = x.shape[2 + axis] + 2 * padding[axis] - kernel[axis];
+      const start = Math.ceil(room / stride[axis]) * stride[axis];
+      // A window that would begin behind the image is none.
+      return node.int('ceil_mode') && start - padding[axis] < x.shape[2 + axis] ? start - room : 0;
+    };
+    return [along(0), along(1)];
   };
-  return { kernel, options: { stride, padding }, check, before };
+  return { kernel, options: { stride, padding }, before, overhang };
+}
+
+/** The last pixels of an axis repeated: no maximum changes by that, since a window that sees copies sees the original. */
+function withLast(x: Tensor, axis: 2 | 3, count: number): Tensor {
+  if (count === 0) return x;
+  const starts = x.shape.map((size, i) => (i === axis ? size - 1 : 0));
+  const last = slice(x, starts, x.shape.with(axis, 1));
+  return concat([x, expand(last, x.shape.with(axis, count))], axis);
 }
 
 const maxPool: PlanLayer = (node) => {
-  const { kernel, options, check, before } = windowOf(node);
+  const { kernel, options, before, overhang } = windowOf(node);
   if (before) node.fail('pads unevenly', 'only the same padding on both sides can be imported');
   return {
     make: () => new MaxPool2d(kernel, options),
-    run: (x, layer) => {
-      check(x);
-      return layer.forward(x);
+    run(x, layer) {
+      const [rows, columns] = overhang(x);
+      return layer.forward(withLast(withLast(x, 2, rows), 3, columns));
     },
   };
 };
 
 const averagePool: PlanLayer = (node) => {
-  const { kernel, options, check, before } = windowOf(node);
+  const { kernel, options, before, overhang } = windowOf(node);
   const countIncludePad = (node.int('count_include_pad') ?? 0) !== 0;
   const isPadded = Math.max(...options.padding) > 0;
   if (before && !countIncludePad)
@@ -247,7 +260,9 @@ const averagePool: PlanLayer = (node) => {
   return {
     make: () => new AvgPool2d(kernel, options),
     run: (x, layer) => {
-      check(x);
+      if (Math.max(...overhang(x)) > 0) {
+        node.fail(`has windows that stick out of ${formatShape(x.shape)}`, 'export it with ceil_mode=False');
+      }
       if (isPadded && !countIncludePad) return avgPool2d(x, { kernel, ...options, countIncludePad });
       return layer.forward(before ? before(x) : x);
     },

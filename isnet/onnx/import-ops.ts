@@ -3,16 +3,27 @@ import { ShapeError } from '../../engine/errors.ts';
 import { erf, leakyRelu } from '../../engine/ops/activations.ts';
 import { add, div, mean, mul, neg, sqrt, square, sub } from '../../engine/ops/arithmetic.ts';
 import { expand, reshape, sum } from '../../engine/ops/broadcast.ts';
+import { where } from '../../engine/ops/indexing.ts';
 import { concat, pad, permute, slice } from '../../engine/ops/layout.ts';
 import { matmul } from '../../engine/ops/matmul.ts';
 import { maxPool2d } from '../../engine/ops/max-pool.ts';
 import { abs, exp, floor, log, maximum, power, sign, softplus } from '../../engine/ops/pointwise.ts';
 import { logSoftmax, softmax } from '../../engine/ops/softmax.ts';
-import { broadcastShapes, formatShape, normalizeAxis, type Shape, sizeOf } from '../../engine/shape.ts';
+import {
+  broadcastShapes,
+  formatShape,
+  isSameShape,
+  normalizeAxis,
+  type Shape,
+  sizeOf,
+} from '../../engine/shape.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import type { OnnxNode } from './graph-reader.ts';
 import { elementTypes } from './schema.ts';
 import { applied, HostValue, hostList, hostValue, integersOf, type Value } from './values.ts';
+
+// Numbers on the host are shapes and the like.
+const MOST_HOST_NUMBERS = 2 ** 20;
 
 /** What a node makes of its inputs; a list where it has several outputs. */
 export type Run = (inputs: readonly (Value | undefined)[]) => Value | Value[];
@@ -40,6 +51,18 @@ const onFirst =
   (node, opset) =>
   (inputs) =>
     applied([first(inputs, node)], (x) => fn(x, node, inputs, opset));
+
+/**
+ * An op of two operands. An activation that it repeats is expanded first: relevance adds up what its copies get, and does
+ * not do so silently.
+ */
+const broadcast = (fn: (a: Tensor, b: Tensor) => Tensor): CompileOp =>
+  plain((a, b) => {
+    if (isSameShape(a.shape, b.shape)) return fn(a, b);
+    const shape = broadcastShapes('import', a.shape, b.shape);
+    const spread = (t: Tensor) => (t.origin ? expand(t, shape) : t);
+    return fn(spread(a), spread(b));
+  });
 
 const same: CompileOp = (node) => (inputs) => first(inputs, node);
 
@@ -194,6 +217,16 @@ const raised: CompileOp = () => (inputs) => {
   return isTwo ? applied(given(inputs).slice(0, 1), square) : applied(given(inputs), power);
 };
 
+/** 1 where two numbers are equal, else 0. */
+const equal = (a: Tensor, b: Tensor): Tensor => sub(1, abs(sign(sub(a, b))));
+
+/** The lesser of two numbers. */
+const below = (x: Tensor, high: number): Tensor => neg(maximum(neg(x), -high));
+
+/** max(0, min(1, alpha x + beta)) */
+const hardSigmoid = (x: Tensor, alpha: number, beta: number): Tensor =>
+  maximum(below(add(mul(x, alpha), beta), 1), 0);
+
 const clip: CompileOp = (node) => (inputs) =>
   applied([first(inputs, node)], (x) => {
     const bound = (name: string, index: number): number | undefined => {
@@ -203,7 +236,7 @@ const clip: CompileOp = (node) => (inputs) =>
     };
     const [low, high] = [bound('min', 1), bound('max', 2)];
     const above = low === undefined || low === -Infinity ? x : maximum(x, low);
-    return high === undefined || high === Infinity ? above : neg(maximum(neg(above), -high));
+    return high === undefined || high === Infinity ? above : below(above, high);
   });
 
 /** Along one axis. Before opset 13 all axes from it on were one, which is the same for the last. */
@@ -238,6 +271,9 @@ const cast: CompileOp = (node) => (inputs) => {
 
 const constantOfShape: CompileOp = (node) => (inputs) => {
   const shape: Shape = integersOf(inputs[0], node, 'shape');
+  if (!(sizeOf(shape) < MOST_HOST_NUMBERS)) {
+    node.fail(`makes ${formatShape(shape)} of one number`, 'give the file numbers of its own');
+  }
   const { data, isInteger } = node.tensor('value') ?? { data: [0], isInteger: false };
   return hostValue({ data: new Float64Array(sizeOf(shape)).fill(data[0]), shape, isInteger });
 };
@@ -250,9 +286,9 @@ const flattened = (x: Tensor, node: OnnxNode): Tensor => {
 /** Every op by its name in ONNX. Layers are in import-layers.ts. */
 export const ops: Readonly<Record<string, CompileOp>> = {
   Identity: same,
-  Add: plain(add),
-  Sub: plain(sub),
-  Mul: plain(mul),
+  Add: broadcast(add),
+  Sub: broadcast(sub),
+  Mul: broadcast(mul),
   Div: divide,
   Neg: plain(neg),
   Sqrt: plain(sqrt),
@@ -267,12 +303,16 @@ export const ops: Readonly<Record<string, CompileOp>> = {
   Sum: plain((...terms) => terms.reduce((a, b) => add(a, b))),
   Max: plain((...terms) => terms.reduce((a, b) => maximum(a, b))),
   PRelu: plain((x, slope) => leakyRelu(x, slope)),
+  Equal: plain(equal),
+  Where: plain(where),
   MatMul: plain(product),
   Softmax: onFirst(alongAxis(softmax)),
   LogSoftmax: onFirst(alongAxis(logSoftmax)),
   GlobalMaxPool: onFirst((x) => maxPool2d(x, { kernel: [x.shape[2], x.shape[3]] })),
   ReduceMean: onFirst(reduced(mean)),
   ReduceSum: onFirst(reduced(sum)),
+  HardSigmoid: onFirst((x, node) => hardSigmoid(x, node.float('alpha') ?? 0.2, node.float('beta') ?? 0.5)),
+  HardSwish: plain((x) => mul(x, hardSigmoid(x, 1 / 6, 0.5))),
   Clip: clip,
   Cast: cast,
   Shape: shapeOf,

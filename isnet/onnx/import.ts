@@ -20,8 +20,9 @@ export interface OnnxImportOptions {
 
 /** A node made ready to run. */
 interface Step {
-  readonly node: OnnxNode;
+  /** Names of values. */
   readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
   readonly run: Run;
 }
 
@@ -94,10 +95,10 @@ export class OnnxModel extends Module {
   forward(x: Tensor): Tensor {
     checkInput(x, this.inputShape);
     const values = new Map<string, Value>([...this.#constants, [this.#input, x]]);
-    for (const { node, inputs, run } of this.#steps) {
+    for (const { inputs, outputs, run } of this.#steps) {
       const result = run(inputs.map((name) => values.get(name)));
       const results = Array.isArray(result) ? result : [result];
-      node.outputs.forEach((name, i) => {
+      outputs.forEach((name, i) => {
         if (results[i]) values.set(name, results[i]);
       });
     }
@@ -187,7 +188,8 @@ class Compiler implements Constants {
       this.#graph.opset,
     )(inputs.map((numbers) => numbers && hostValue(numbers)));
     const value = Array.isArray(result) ? result[node.outputs.indexOf(name)] : result;
-    return value instanceof HostValue ? value : undefined;
+    if (!(value instanceof HostValue)) return undefined;
+    return { shape: value.shape, data: value.data, isInteger: value.isInteger };
   }
 
   given(node: OnnxNode, index: number): Parameter {
@@ -200,7 +202,9 @@ class Compiler implements Constants {
     const numbers =
       this.constant(name) ??
       node.fail(`takes '${name}' from the image`, 'only layers with weights of their own can be imported');
-    return { numbers, name: this.#graph.numbers.has(name) ? name : undefined };
+    // Exporters write equal weights once, and give them their other names by Identity.
+    const isStored = this.#graph.numbers.has(name) || this.#makers.get(name)?.op === 'Identity';
+    return { numbers, name: isStored ? name : undefined };
   }
 
   #compile(node: OnnxNode): void {
@@ -217,14 +221,18 @@ class Compiler implements Constants {
           return node.fail('has no image as its input', 'export the model again');
         return call(x, layer);
       };
-      this.steps.push({ node, inputs: node.inputs.slice(0, 1), run });
+      this.steps.push({ inputs: node.inputs.slice(0, 1), outputs: node.outputs, run });
       return;
     }
     if (!Object.hasOwn(ops, node.op)) {
       node.fail('cannot be imported', 'replace the op before exporting, or import up to it with { output }');
     }
     for (const name of node.inputs) this.#keepConstant(name);
-    this.steps.push({ node, inputs: node.inputs, run: ops[node.op](node, this.#graph.opset) });
+    this.steps.push({
+      inputs: node.inputs,
+      outputs: node.outputs,
+      run: ops[node.op](node, this.#graph.opset),
+    });
   }
 
   /** Makes a constant ready for steps: reals are parameters, single numbers and whole ones stay on the host. */

@@ -2,7 +2,7 @@
 import type { LayerCall, Tensor } from '../../engine/tensor.ts';
 import { BatchNorm2d } from '../../nn/batch-norm.ts';
 import { ConvTranspose2d } from '../../nn/conv-transpose.ts';
-import { LayerNorm } from '../../nn/layer-norm.ts';
+import { GroupNorm, LayerNorm } from '../../nn/layer-norm.ts';
 import { Conv2d, Flatten, Linear } from '../../nn/layers.ts';
 import type { Layer } from '../../nn/module.ts';
 import { Upsample } from '../../nn/upsample.ts';
@@ -84,6 +84,26 @@ const layerNorm: WriteLayer<LayerNorm> = ({ eps, weight }, call) =>
     call.name,
   );
 
+// There is no op for it before opset 18, and the one there is another. Each group as a channel, as PyTorch writes it.
+const groupNorm: WriteLayer<GroupNorm> = ({ groups, eps }, call) => {
+  const { writer, input, name, output } = call;
+  const [weight, bias] = weights(call, ['weight', 'bias']);
+  const [, channels, ...rest] = output.shape;
+  const reshape = (x: string, shape: readonly number[]) =>
+    writer.node('Reshape', [x, writer.ints(shape)], {}, `${name}/Reshape`);
+  const perChannel = (t: string) => reshape(t, [channels, ...rest.map(() => 1)]);
+  const neutral = [1, 0].map((value) => writer.reals([groups], new Array<number>(groups).fill(value)));
+  const normalized = writer.node(
+    'InstanceNormalization',
+    [reshape(input, [0, groups, -1]), ...neutral],
+    { epsilon: { float: eps } },
+    `${name}/InstanceNormalization`,
+  );
+  const whole = reshape(normalized, [-1, channels, ...rest]);
+  const scaled = writer.node('Mul', [whole, perChannel(weight)], {}, `${name}/Mul`);
+  return writer.node('Add', [scaled, perChannel(bias)], {}, name);
+};
+
 const flatten: WriteLayer<Flatten> = (_, { writer, input, name }) =>
   writer.node('Flatten', [input], { axis: 1 }, name);
 
@@ -102,6 +122,7 @@ const table: readonly (readonly [abstract new (...args: never) => Layer, WriteLa
   [Linear, linear],
   [BatchNorm2d, batchNorm],
   [LayerNorm, layerNorm],
+  [GroupNorm, groupNorm],
   [Flatten, flatten],
   [Upsample, upsample],
 ];

@@ -77,7 +77,7 @@ export function numbersOf(tensor: TensorMessage, where: string): Numbers {
 
 function rawNumbers(bytes: Uint8Array, { width, read, isInteger }: RawType): ArrayLike<number> {
   // Weights, and there may be many. A copy, because they need not lie at a multiple of four.
-  if (read === readFloat && bytes.length % width === 0) return new Float32Array(bytes.slice().buffer);
+  if (read === readFloat && bytes.length % width === 0) return new Float32Array(new Uint8Array(bytes).buffer);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const length = bytes.length / width;
   // A length that is no whole number is one that no shape has: the caller says so.

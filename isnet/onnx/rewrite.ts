@@ -46,31 +46,43 @@ function operands(node: OnnxNode, graph: Surroundings): { constant: string; othe
   return graph.constant(a) ? { constant: a, other: b } : null;
 }
 
+/** A fixed matrix [rows, columns] as Gemm takes it. */
+interface Matrix {
+  readonly name: string;
+  /** Whether the file has it the other way round, which Gemm can take: it keeps its name, and nothing is moved. */
+  readonly isTurned: boolean;
+  readonly columns: number;
+}
+
+function matrixOf(name: string, graph: Surroundings): Matrix | null {
+  const turn = graph.maker(name);
+  const isTurned = turn?.op === 'Transpose' && String(turn.ints('perm') ?? [1, 0]) === '1,0';
+  const own = isTurned ? turn.inputs[0] : name;
+  const { shape } = graph.constant(own) ?? { shape: [] };
+  return shape.length === 2 ? { name: own, isTurned, columns: shape[isTurned ? 0 : 1] } : null;
+}
+
 /** x W (+ b) with fixed W [I, O] is a dense layer, which Gemm also is for matrices. */
 const dense: Pattern = (node, graph) => {
-  if (node.op === 'MatMul') return denseOf(node, [], node.outputs, graph);
-  if (node.op !== 'Add') return null;
-  const found = operands(node, graph);
+  if (node.op === 'MatMul') return denseOf(node, null, node.outputs, graph);
+  const found = node.op === 'Add' ? operands(node, graph) : null;
   const product = found && graph.part(found.other, 'MatMul');
-  if (!product || graph.constant(found.constant)?.shape.length !== 1) return null;
-  const columns = graph.constant(product.inputs[1])?.shape.at(-1);
-  return columns === graph.constant(found.constant)?.shape[0]
-    ? denseOf(product, [found.constant], node.outputs, graph)
-    : null;
+  return product ? denseOf(product, found.constant, node.outputs, graph) : null;
 };
 
 function denseOf(
   { name, inputs: [x, weight] }: OnnxNode,
-  bias: readonly string[],
+  bias: string | null,
   outputs: readonly string[],
   graph: Surroundings,
 ): OnnxNode | null {
-  if (graph.constant(x) || graph.constant(weight)?.shape.length !== 2) return null;
-  // A weight that the file has the other way round keeps its name.
-  const turned = graph.maker(weight);
-  const isTurned = turned?.op === 'Transpose';
-  const attributes = new Map([['transB', attribute('transB', { i: isTurned ? 1 : 0 })]]);
-  return new OnnxNode('Gemm', name, [x, isTurned ? turned.inputs[0] : weight, ...bias], outputs, attributes);
+  const matrix = graph.constant(x) ? null : matrixOf(weight, graph);
+  if (!matrix) return null;
+  const biasShape = bias === null ? undefined : graph.constant(bias)?.shape;
+  if (biasShape && (biasShape.length !== 1 || biasShape[0] !== matrix.columns)) return null;
+  const attributes = new Map([['transB', attribute('transB', { i: matrix.isTurned ? 1 : 0 })]]);
+  const inputs = [x, matrix.name, ...(bias === null ? [] : [bias])];
+  return new OnnxNode('Gemm', name, inputs, outputs, attributes);
 }
 
 /** Factors of nested products. */
@@ -138,6 +150,40 @@ const layerNorm: Pattern = (node, graph) => {
   return new OnnxNode('LayerNormalization', node.name, inputs, node.outputs, attributes);
 };
 
+/** Groups of channels as channels of InstanceNormalization, then a scale and a shift per channel: PyTorch's GroupNorm. */
+const groupNorm: Pattern = (node, graph) => {
+  const outer = node.op === 'Add' ? operands(node, graph) : null;
+  const product = outer && graph.part(outer.other, 'Mul');
+  const scaled = product && operands(product, graph);
+  const back = scaled && graph.part(scaled.other, 'Reshape');
+  const norm = back && graph.part(back.inputs[0], 'InstanceNormalization');
+  const grouped = norm && graph.part(norm.inputs[0], 'Reshape');
+  if (!outer || !scaled || !norm || !grouped) return null;
+  const [ones, zeros] = norm.inputs.slice(1).map((name) => Array.from(graph.constant(name)?.data ?? []));
+  if (!ones?.every((value) => value === 1) || !zeros?.every((value) => value === 0)) return null;
+  const isPerChannel = [scaled.constant, outer.constant].every((name) => {
+    const [, ...rest] = graph.constant(name)?.shape ?? [];
+    return rest.length > 0 && rest.every((size) => size === 1);
+  });
+  if (!isPerChannel) return null;
+  const attributes = new Map([
+    ['num_groups', attribute('num_groups', { i: ones.length })],
+    ['epsilon', attribute('epsilon', { f: norm.float('epsilon') })],
+  ]);
+  // Stored per channel, where only their shape was changed.
+  const stored = [scaled.constant, outer.constant].map((name) => {
+    const maker = graph.maker(name);
+    return maker && ['Reshape', 'Unsqueeze'].includes(maker.op) ? maker.inputs[0] : name;
+  });
+  return new OnnxNode(
+    'GroupNormalization',
+    node.name,
+    [grouped.inputs[0], ...stored],
+    node.outputs,
+    attributes,
+  );
+};
+
 /** A x B with matrices of means is an adaptive pool: as we write those that ONNX has not. */
 const adaptivePool: Pattern = (node, graph) => {
   if (node.op !== 'MatMul') return null;
@@ -163,7 +209,7 @@ const adaptivePool: Pattern = (node, graph) => {
 };
 
 // The pool is two products, each of which could be a dense layer: it comes first.
-const patterns: readonly Pattern[] = [adaptivePool, layerNorm, gelu, silu, dense];
+const patterns: readonly Pattern[] = [adaptivePool, layerNorm, groupNorm, gelu, silu, dense];
 
 /** Puts layers together where their last pieces are; what they were made of is left for nobody to use. */
 export const rewritten = (node: OnnxNode, graph: Surroundings): OnnxNode => {

@@ -42,7 +42,7 @@ const tensorType = { elemType: one(1, 'int'), shape: inner(2, { dim: inners(1, d
 const valueInfo = { name: one(1, 'text'), type: inner(2, { tensorType: inner(1, tensorType) }) };
 
 const graph = {
-  node: inners(1, node),
+  nodes: inners(1, node),
   name: one(2, 'text'),
   initializer: inners(5, tensor),
   input: inners(11, valueInfo),

@@ -1,13 +1,14 @@
 // The ISNets: all variants, with the same settings and the same network, and no cost at test time.
+import { UsageError } from '../../engine/errors.ts';
 import { type Composite, isnetComposite } from '../../lrp/composite.ts';
 import { stageNames } from '../deep-supervision.ts';
 import { type Propagation, ruleCountOf } from '../maps.ts';
-import { type IsnetOptions, isnetObjective } from '../objective.ts';
-import type { RelevanceRange } from '../range.ts';
+import { classifierObjective, type IsnetOptions, isnetObjective, type Objective } from '../objective.ts';
+import { naturalRange, type RelevanceRange } from '../range.ts';
 import { RunningRange } from '../running-range.ts';
 import type { Variant } from '../seeds.ts';
 import type { HeatmapWeight } from '../weight.ts';
-import { type Method, singlePhase } from './method.ts';
+import { type Method, type MethodPlan, type MethodSetting, singlePhase } from './method.ts';
 
 /** What all ISNets of a comparison share. */
 export interface IsnetSettings
@@ -17,8 +18,11 @@ export interface IsnetSettings
   > {
   /** Weight of the heatmap loss; default 0.7. */
   readonly P?: HeatmapWeight;
-  /** C1 and C2; by default they are estimated during the training, which needs no other network. */
-  readonly range?: RelevanceRange;
+  /**
+   * C1 and C2. `running`, the default: estimated during the training, which needs no other network. `natural`: the published
+   * procedure, measured on an ordinary copy of the network, which is trained first, with a budget of its own.
+   */
+  readonly range?: RelevanceRange | 'running' | 'natural';
   readonly composite?: Composite;
 }
 
@@ -80,7 +84,57 @@ const kinds = [
 /** Names of the ISNets. */
 export type IsnetMethodName = (typeof kinds)[number]['name'];
 
-const methodOf = (kind: Kind, { P = 0.7, range, composite, ...loss }: IsnetSettings): Method => ({
+// The mean of 1,000 totals is known to a few per cent, and C1 is a fifth of it.
+const RANGE_IMAGES = 1000;
+
+/** The network, what it minimises, and what is trained or kept beside it for C1 and C2. */
+function planOf(kind: Kind, settings: IsnetSettings, setting: MethodSetting): MethodPlan {
+  const { P = 0.7, range = 'running', composite = isnetComposite(), ...loss } = settings;
+  const { init, input, networks, ...classification } = setting;
+  const model = networks.classifier(init, input);
+  const { variant, propagation } = kind;
+  const maps = {
+    variant,
+    propagation,
+    composite,
+    deepSupervision: kind.isDeep ? stageNames(model) : [],
+  };
+  const objectiveWith = (bounds: Partial<RelevanceRange> & Pick<IsnetOptions, 'runningRange'>) =>
+    isnetObjective({ ...classification, ...loss, ...maps, ...bounds });
+  if (range === 'running') {
+    const groups = (1 + maps.deepSupervision.length) * ruleCountOf(kind);
+    const runningRange = new RunningRange(init.device, groups);
+    return singlePhase(model, objectiveWith({ runningRange }), { P, owned: [runningRange] });
+  }
+  if (range !== 'natural') return singlePhase(model, objectiveWith(range), { P });
+  const copy = networks.classifier(init, input);
+  let objective: Objective | null = null;
+  return {
+    phases: [
+      { title: 'ordinary copy', model: copy, objective: classifierObjective(classification) },
+      {
+        title: 'classifier',
+        model,
+        P,
+        async prepare(train) {
+          objective = objectiveWith(
+            await naturalRange(init.device, copy, train, maps, { limit: RANGE_IMAGES }),
+          );
+        },
+        objective(own, inputs) {
+          if (!objective) throw new UsageError(`${kind.name}: C1 and C2 are not known; call prepare first`);
+          return objective(own, inputs);
+        },
+      },
+    ],
+    classifier: model,
+    dispose() {
+      for (const part of [model, copy]) part.dispose();
+    },
+  };
+}
+
+const methodOf = (kind: Kind, settings: IsnetSettings): Method => ({
   name: kind.name,
   title: kind.title,
   source: kind.source,
@@ -88,24 +142,7 @@ const methodOf = (kind: Kind, { P = 0.7, range, composite, ...loss }: IsnetSetti
   data: 'biased',
   needsMasks: true,
   needsMasksAtTest: false,
-  plan({ init, input, networks, ...classification }) {
-    const model = networks.classifier(init, input);
-    const { variant, propagation } = kind;
-    const deepSupervision = kind.isDeep ? stageNames(model) : [];
-    const groups = (1 + deepSupervision.length) * ruleCountOf(kind);
-    const runningRange = range ? undefined : new RunningRange(init.device, groups);
-    const bounds = range ?? { runningRange };
-    const objective = isnetObjective({
-      ...classification,
-      ...loss,
-      variant,
-      propagation,
-      deepSupervision,
-      composite: composite ?? isnetComposite(),
-      ...bounds,
-    });
-    return singlePhase(model, objective, { P, owned: runningRange ? [runningRange] : [] });
-  },
+  plan: (setting) => planOf(kind, settings, setting),
 });
 
 /** All ISNets with these settings, in the order of their publication. */

@@ -31,11 +31,10 @@ export function maskError(maps: Tensor, batch: Batch): Tensor {
   return overMasked(mean(square(sub(maps, imageMasks(batch))), [1, 2, 3]), batch);
 }
 
-/** The batch with pixels set to 0 that no mask covers; an image without a mask is left as it is. */
+/** Sets the pixels of a batch to 0 that no mask covers, in its own arrays; an image without a mask is left as it is. */
 function withoutBackground(batch: HostBatch, channels: number, maskCount: number): HostBatch {
-  const { count, masks, hasMask } = batch;
+  const { count, images, masks, hasMask } = batch;
   const pixels = masks.length / (count * maskCount);
-  const images = batch.images.slice();
   for (let n = 0; n < count; n++) {
     if (hasMask[n] === 0) continue;
     for (let i = 0; i < pixels; i++) {
@@ -45,7 +44,7 @@ function withoutBackground(batch: HostBatch, channels: number, maskCount: number
       for (let c = 0; c < channels; c++) images[(n * channels + c) * pixels + i] = 0;
     }
   }
-  return { ...batch, images };
+  return batch;
 }
 
 /** The same images, order and augmentation, with the background 0: what the masked-input method sees. */

@@ -4,6 +4,7 @@ import { scope } from '../../engine/scope.ts';
 import { sizeOf } from '../../engine/shape.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import { type Init, inEvaluation, type Module } from '../../nn/module.ts';
+import type { BatchSource } from '../data/source.ts';
 import type { ModelInput } from '../from-config.ts';
 import type { ClassificationOptions, Objective } from '../objective.ts';
 import type { HeatmapWeight } from '../weight.ts';
@@ -30,6 +31,8 @@ export interface Phase {
   readonly objective: Objective;
   /** Weight of the heatmap loss over the run, for an objective that looks at P. */
   readonly P?: HeatmapWeight;
+  /** Awaited before the training, with the images that it will see: measures what the phases before have made. */
+  readonly prepare?: (train: BatchSource) => Promise<void>;
 }
 
 /** A method that is made: its networks with fresh weights, and how they are trained. */

@@ -52,11 +52,11 @@ function sideOf({ height, width }: ModelInput): number {
   );
 }
 
-const SMALL_UNET = { width: 8, levels: 3 };
+const SMALL_UNET = { width: 4, levels: 3 };
 const PATCH_SIZES = [4, 7, 8, 5, 2, 1];
-const SMALL_TRANSFORMER = { layers: 4, heads: 4, width: 64, mlpWidth: 128 };
+const SMALL_TRANSFORMER = { layers: 3, heads: 4, width: 32, mlpWidth: 64 };
 
-/** Networks for images of a few dozen pixels, all of about the cost of a small convolutional classifier. */
+/** Networks for images of a few dozen pixels, as small as they can be and still learn digits. */
 export function smallNetworks(sizes: SmallCnnSizes): Networks {
   const cnn: Make<SmallCnn> = (init, { channels, height, width, classNames }) =>
     new SmallCnn(init, {
@@ -81,7 +81,7 @@ export function smallNetworks(sizes: SmallCnnSizes): Networks {
       return new MultiTaskUNet(init, { ...sizesOf(input), width: SMALL_UNET.width, depth, dropout: 0, head });
     },
     attentionGated: (init, input) =>
-      new AgSononet(init, { ...sizesOf(input), channels: [8, 16, 16], counts: [2, 2, 2] }),
+      new AgSononet(init, { ...sizesOf(input), channels: [8, 16, 16], counts: [1, 1, 1] }),
     ham: (init, input) => {
       const features = convFeatures(init, input.channels, sizes.blocks, sizes.batchNorm);
       return new HamNet(init, { ...sizesOf(input), features, width: 32, dropout: 0 });

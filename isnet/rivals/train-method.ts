@@ -95,6 +95,7 @@ async function trainPhase(
 ): Promise<number> {
   const { networks: _, optimizer: makeOptimizer, onEpoch, ...budget } = options;
   const { model, objective, P } = phase;
+  await phase.prepare?.(images.train);
   const optimizer = makeOptimizer(model.namedParameters());
   let best: Map<string, ArrayLike<number>> | null = null;
   const seconds: number[] = [];

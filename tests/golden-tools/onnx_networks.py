@@ -26,7 +26,7 @@ class Plain(nn.Module):
 
 
 class Block(nn.Module):
-    """A residual block with a shortcut, average pools, dropout and a depthwise convolution."""
+    """A residual block with a shortcut, a gate per channel, pools of both kinds, dropout and a depthwise convolution."""
 
     def __init__(self):
         super().__init__()
@@ -35,12 +35,14 @@ class Block(nn.Module):
         self.bn1 = nn.BatchNorm2d(4)
         self.conv2 = nn.Conv2d(4, 6, 1)
         self.shortcut = nn.Sequential(nn.Conv2d(4, 6, 1, bias=False), nn.BatchNorm2d(6))
+        self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(6, 6, 1), nn.Hardsigmoid())
         self.pool = nn.AvgPool2d(3, stride=2, padding=1)
         self.head = nn.Sequential(nn.Dropout(0.5), nn.Linear(6, 3))
 
     def forward(self, x):
-        y = self.stem(x)
-        y = F.relu(self.conv2(F.silu(self.bn1(self.conv1(y)))) + self.shortcut(y))
+        y = F.max_pool2d(self.stem(x), 3, 2, ceil_mode=True)
+        y = self.conv2(F.silu(self.bn1(self.conv1(y)))) + self.shortcut(F.hardswish(y))
+        y = F.relu(y * self.gate(y))
         return self.head(F.adaptive_avg_pool2d(self.pool(y), 1).flatten(1))
 
 

@@ -13,8 +13,9 @@ export interface FindOptions {
   readonly folder?: string;
 }
 
-/** Folder in the user's cache for data that were fetched or composed. */
-export const defaultDataFolder = (): string => join(cacheFolder(), 'isnet-webgpu', 'data');
+/** Folder for data that were fetched or composed: what ISNET_DATA names, or else in the user's cache. */
+export const defaultDataFolder = (): string =>
+  process.env.ISNET_DATA || join(cacheFolder(), 'isnet-webgpu', 'data');
 
 /** Where `fetchSource` puts the files of a source. */
 export const fetchedFolder = (
