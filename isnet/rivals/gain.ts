@@ -44,7 +44,7 @@ function shownProbability(logits: Tensor, targets: Tensor, isMultiLabel = false)
 }
 
 /**
- * L = cross-entropy(z, t) + alpha mean_n p_t(I - T(A) I) + omega mean_n mean_i (A_i - M_i)^2        Li et al. 2018, eq. 6
+ * L = cross-entropy(z, t) + alpha mean_n p_t(I - T(A) I) + omega mean_n mean_i (A_i - M_i)^2        Li et al. 2018
  * for the Grad-CAM A of the shown class, not normalised. Where several classes are shown, A is that of their sum.
  */
 export function gainLosses(

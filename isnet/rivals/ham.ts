@@ -116,7 +116,7 @@ export function hamLosses(
 export const hamMethod = (options: HamOptions = {}): Method => ({
   name: 'ham',
   title: 'HAM (hierarchical attention mining)',
-  source: 'Ouyang et al. 2021, IEEE Transactions on Medical Imaging 40(10)',
+  source: 'Ouyang et al. 2021, IEEE Transactions on Medical Imaging 40(10), arXiv:2112.12349',
   loss: 'L = L_classes + 0.01 L_any + 0.5 L_masks + 0.001 L_bound + 0.001 L_union',
   data: 'biased',
   needsMasks: true,

@@ -24,7 +24,7 @@ export function logProbabilityGradient(images: Tensor, logits: Tensor, isMultiLa
 }
 
 /**
- * L = cross-entropy(z, t) + lambda mean_n sum_i ((1 - M_i) d/dx_i sum_k log p_k)^2       Ross et al. 2017, eq. of section 2
+ * L = cross-entropy(z, t) + lambda mean_n sum_i ((1 - M_i) d/dx_i sum_k log p_k)^2       Ross et al. 2017
  * Their weight decay is the optimiser's. Unlike the ISNet authors' version it does not depend on the size of the batch.
  */
 export function rightReasonsLosses(
