@@ -3,6 +3,7 @@ import { read, tensor } from '../engine/create.ts';
 import { DeviceError } from '../engine/errors.ts';
 import { openDevice } from '../engine/node-device.ts';
 import { matmul } from '../engine/ops/matmul.ts';
+import { waitPolitely } from '../engine/patience.ts';
 import { scope } from '../engine/scope.ts';
 import type { StartupTimes } from './startup.ts';
 import { stepCases } from './step.ts';
@@ -23,7 +24,7 @@ scope(device, () => {
   workload.call();
 });
 device.flush();
-await device.raw.queue.onSubmittedWorkDone();
+await waitPolitely(device.raw.queue.onSubmittedWorkDone());
 const times: StartupTimes = { firstResultMs, firstStepMs: performance.now() };
 workload.close();
 await device.close();

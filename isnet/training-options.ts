@@ -20,7 +20,8 @@ export interface TrainingOptions {
   readonly batchSize: number;
   /**
    * Parts that a batch goes through the device in, one after another: k parts need about a k-th of the memory, and the
-   * steps are the same but for rounding, BatchNorm (statistics are of a part) and what is drawn. Default 1.
+   * steps are the same but for rounding, what is drawn, and what looks at a part alone: BatchNorm's statistics, and a running
+   * range, which moves once per part. Default 1.
    */
   readonly accumulate?: number;
   readonly learningRate: number;

@@ -6,6 +6,7 @@ import { openDevice } from '../engine/node-device.ts';
 import { apply } from '../engine/op.ts';
 import { allOps } from '../engine/ops/index.ts';
 import { matmulOp } from '../engine/ops/matmul.ts';
+import { softmaxOp } from '../engine/ops/softmax.ts';
 import { formatShape, type Shape } from '../engine/shape.ts';
 import type { Example, Op } from '../engine/tensor.ts';
 import { adapters, BOUND, errorOnGpu, plannedFor } from './kernel-check.ts';
@@ -115,6 +116,15 @@ describe.each(Object.keys(adapters))('kernels chosen for %s', (name) => {
       expect(error, `${op} ${shapes.map(formatShape)}`).toBeLessThan(BOUND);
     }
   });
+});
+
+test.each(['the own adapter', 'a GPU'])('a NaN spoils its row of a softmax alone, on %s', async (name) => {
+  const x = Array.from({ length: 3 * 12 }, (_, i) => (i === 17 ? Number.NaN : i % 5));
+  const [values] = await gpu.read([
+    apply(plannedFor(softmaxOp, name), [tensor(gpu, x, [3, 12])], { axis: 1 }),
+  ]);
+  const isNaNs = Array.from(values, Number.isNaN);
+  expect(isNaNs).toEqual(Array.from(x, (_, i) => i >= 12 && i < 24));
 });
 
 test('a tensor larger than the adapter can bind is refused before anything runs', () => {

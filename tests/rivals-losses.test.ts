@@ -33,6 +33,7 @@ import {
   meanOf,
   networkOf,
   parameterOf,
+  planOf,
   rowsOf,
   softmaxOf,
   sumOf,

@@ -27,7 +27,7 @@ export interface EmojiStyles {
 const SIDE = 48;
 const STRENGTH = 0.95;
 /** Sizes of the drawings as shares of the image. */
-const [SMALLEST, LARGEST] = [0.5, 0.75];
+const [SMALLEST, LARGEST] = [0.65, 0.9];
 /** A pixel that is covered less than this counts as background. */
 const COVERED = 0.1;
 
