@@ -6,7 +6,7 @@ import { CheckpointError, UsageError } from '../../engine/errors.ts';
 type Kind = 'int' | 'float' | 'double' | 'text' | 'bytes' | Schema;
 
 /** A field by its number, with the types that it has when it is read and when it is written. */
-interface Field<_Read, _Write> {
+export interface Field<_Read, _Write> {
   readonly number: number;
   readonly kind: Kind;
   readonly isRepeated: boolean;
