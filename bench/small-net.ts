@@ -25,22 +25,35 @@ export function newModel(device: Device): SmallCnn {
   return new SmallCnn(init, { ...options, blocks: BLOCKS, hidden: HIDDEN });
 }
 
-/** Random images with a square of foreground each: what is in them makes no difference to the time. */
-export function randomImages(count: number): Dataset {
+/** What random images are like; by default as the small network takes them. */
+export interface ImageForm {
+  readonly channels?: number;
+  readonly size?: number;
+  readonly classCount?: number;
+}
+
+/** Random images, their middle as foreground: what is in them makes no difference to the time. */
+export function randomImages(
+  count: number,
+  { channels = 1, size = SIZE, classCount = CLASS_COUNT }: ImageForm = {},
+): Dataset {
   const random = randomStream(0, 'bench/images');
-  const masks = new Float32Array(count * SIZE * SIZE);
+  const masks = new Float32Array(count * size * size);
+  const [from, to] = [Math.round((2 / 7) * size), Math.round((5 / 7) * size)];
   for (let n = 0; n < count; n++) {
-    for (let row = 8; row < 20; row++)
-      masks.fill(1, (n * SIZE + row) * SIZE + 8, (n * SIZE + row) * SIZE + 20);
+    for (let row = from; row < to; row++) {
+      const start = (n * size + row) * size;
+      masks.fill(1, start + from, start + to);
+    }
   }
   return {
-    images: Float32Array.from(masks, () => random.uniform()),
+    images: Float32Array.from({ length: count * channels * size * size }, () => random.uniform()),
     masks,
-    labels: Uint8Array.from({ length: count }, () => random.below(CLASS_COUNT)),
+    labels: Uint8Array.from({ length: count }, () => random.below(classCount)),
     count,
-    channels: 1,
-    height: SIZE,
-    width: SIZE,
-    classNames: Array.from({ length: CLASS_COUNT }, (_, i) => String(i)),
+    channels,
+    height: size,
+    width: size,
+    classNames: Array.from({ length: classCount }, (_, i) => String(i)),
   };
 }

@@ -69,12 +69,25 @@ describe('wrong usage exits with 2 and', () => {
     expect(exitCode).toBe(2);
   });
 
-  test('an unknown setting in a file is named, with those that exist', async () => {
-    const file = join(runs, 'settings.json');
-    writeFileSync(file, '{ "isnet": { "epocs": 3 } }');
+  test.each([
+    ['json', '{ "isnet": { "epocs": 3 } }'],
+    ['yaml', 'isnet:\n  epocs: 3 # too few'],
+  ])('an unknown setting in a file is named, with those that exist: %s', async (ending, text) => {
+    const file = join(runs, `settings.${ending}`);
+    writeFileSync(file, text);
     const { exitCode, errors } = await isnet('train', '--config', file);
     expect(errors).toMatch(
       /there is no setting 'epocs' \(did you mean 'epochs'\?\) in 'isnet'; use epochs, batchSize/,
+    );
+    expect(exitCode).toBe(2);
+  });
+
+  test('a file of settings that cannot be read says where it breaks', async () => {
+    const file = join(runs, 'broken.yaml');
+    writeFileSync(file, 'isnet:\n  epochs: [1, 2\n');
+    const { exitCode, errors } = await isnet('train', '--config', file);
+    expect(errors).toMatch(
+      /^error: train --config: '.*broken\.yaml' is neither YAML nor JSON \(.* at line 3.*\); correct/,
     );
     expect(exitCode).toBe(2);
   });

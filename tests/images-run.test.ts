@@ -1,12 +1,15 @@
 // Images of one's own from end to end on the command line: a folder of PNG files with masks is checked, trained on, stopped,
-// gone on with, evaluated and explained. What `isnet export` makes of such a run is tested where that command is.
+// gone on with, evaluated, explained and exported.
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openPicture } from '../isnet/data/files/decode.ts';
+import { imagePlanes } from '../isnet/data/raster.ts';
 import { readPng } from '../lrp/png.ts';
 import { readWeightsFile } from '../nn/weights-file.ts';
 import { hasAdapterFor, isnet, isnetProcess, newFolder, type Outcome } from './command-line.ts';
 import { encoded, pattern, temporaryFolder, write, writeImages, writePicture } from './image-files.ts';
+import { runOnnx } from './onnx-runtime.ts';
 import { writeTexturedDigits } from './textured-digits.ts';
 
 const hasAdapter = await hasAdapterFor('images-run.test');
@@ -136,6 +139,32 @@ describe.skipIf(!hasAdapter)('a run on a folder of images', () => {
       "no test set 'decieving' (did you mean 'deceiving'?); use biased, deceiving",
     );
     expect(unknown.exitCode).toBe(2);
+  });
+
+  test('is exported to ONNX, where it predicts and is explained as before', async () => {
+    const file = join(runs, 'cut.onnx');
+    const { exitCode, errors } = await isnet('export', run, '--output', file);
+    expect(exitCode, errors).toBe(0);
+    const photo = write(join(folder, 'exported.png'), await encoded(pattern(3, 30), 30, 1, 'png'));
+    const output = join(runs, 'exported-heatmap.png');
+    const explained = async (model: string): Promise<string> => {
+      const { output: said } = await isnet('explain', model, photo, '--overwrite', '--output', output);
+      return said
+        .split('\n')
+        .filter((line) => line.startsWith(photo))
+        .join('\n');
+    };
+    expect(await explained(file)).toBe(await explained(run));
+    const raster = await openPicture(photo);
+    const planes = imagePlanes(raster, { channels: 3, height: 30, width: 30, resize: 'stretch' }, 'black');
+    const { dims, data } = await runOnnx(
+      readFileSync(file),
+      Float32Array.from(planes, (x) => x / 255),
+      [1, 3, 30, 30],
+    );
+    expect(dims).toEqual([1, 3]);
+    const best = data.indexOf(Math.max(...data));
+    expect(await explained(run)).toContain(`predicts ${json('cut', 'data.json').classNames[best]} `);
   });
 
   test('does not go on with other images than it began with', async () => {

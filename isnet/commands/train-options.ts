@@ -58,7 +58,7 @@ export function addTrainOptions(command: Command): Command {
   command.option('--resume <run>', 'go on with an interrupted run, e.g. runs/isnet');
   command.option('--profile', 'instead of training, show which kernels a step spends its time on');
   command.option('--tensorboard', 'write event files for TensorBoard, too');
-  command.option('--config <file>', 'settings as JSON; options on the command line weigh more');
+  command.option('--config <file>', 'settings as YAML or JSON; options on the command line weigh more');
   choice('--method <name>', `what to train (default: ${method})`, choices.method);
   count('--seed <n>', 'seed of weights, data and order (default: 0)');
 

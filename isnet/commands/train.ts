@@ -1,6 +1,7 @@
 // `isnet train`: one run, from options and perhaps a file of settings, or the rest of an interrupted one.
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { parse } from 'yaml';
 import { UsageError } from '../../engine/errors.ts';
 import { readFileBytes } from '../../engine/files.ts';
 import type { PartialRunConfig, RunConfig } from '../config.ts';
@@ -64,18 +65,18 @@ async function configOf(options: TrainOptions): Promise<RunConfig> {
   return hasName ? config : { ...config, name: config.method };
 }
 
+/** Settings in YAML, of which JSON is a part. */
 async function readSettings(path: string): Promise<PartialRunConfig> {
   const text = new TextDecoder().decode(
     await readFileBytes(path, { where: 'train --config', error: UsageError }),
   );
   try {
-    return JSON.parse(text);
+    return parse(text);
   } catch (cause) {
+    const [problem] = (cause as Error).message.split('\n');
     throw new UsageError(
-      `train --config: '${path}' is no JSON (${(cause as Error).message}); correct the file`,
-      {
-        cause,
-      },
+      `train --config: '${path}' is neither YAML nor JSON (${problem.replace(/:$/, '')}); correct the file`,
+      { cause },
     );
   }
 }
