@@ -181,11 +181,17 @@ async function writeTables(
   const style = { where: 'compare', error: RunFolderError } as const;
   await writeFileAtomically(join(folder, 'table.md'), `${setting}\n\n${markdown}\n`, style);
   await writeFileAtomically(join(folder, 'cells.csv'), csvOfCells(cells), style);
-  await writeJson(join(folder, 'summary.json'), { settings, summaries });
+  const origins = cells.map(({ adapter, version, commit }) => ({ adapter, version, commit }));
+  await writeJson(join(folder, 'summary.json'), { settings, origins: distinct(origins), summaries, cells });
   await writeFileAtomically(join(folder, 'comparison.html'), page, style);
   console.log(
     `\n${markdown}\n\ntables: ${join(folder, 'table.md')}, cells.csv, summary.json, comparison.html`,
   );
+}
+
+/** What cells were made with, each thing once. */
+function distinct<T>(values: readonly T[]): T[] {
+  return [...new Map(values.map((value) => [JSON.stringify(value), value])).values()];
 }
 
 /** Shown what the competitors are not. */
