@@ -25,6 +25,7 @@ th, td { padding: .3rem .7rem .3rem 0; text-align: left; vertical-align: top; bo
 th { font-weight: 600; color: var(--faint); font-size: .82rem; vertical-align: bottom; }
 th:first-child, td:first-child { white-space: nowrap; }
 th.n, td.n { text-align: right; }
+td.n { white-space: nowrap; }
 td.key { white-space: normal; font-family: ui-monospace, monospace; font-size: .82rem; }
 .dot { display: inline-block; width: .65rem; height: .65rem; border-radius: 50%; margin-right: .4rem; background: currentColor; }
 .s0 { color: var(--s0); } .s1 { color: var(--s1); } .s2 { color: var(--s2); }
