@@ -1,6 +1,6 @@
 // How vitest runs: every file in a process of its own.
 import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { defaultDataFolder } from '../isnet/benchmarks/files/find.ts';
@@ -12,6 +12,8 @@ export default defineConfig({
     root: '.',
     include: ['tests/**/*.test.ts'],
     pool: 'forks',
+    // Two at least: a process that compiles kernels or waits for a child leaves a core idle.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     // Tests run by the chooser's rules, not by what `isnet doctor --tune` has found on this machine; but material of benchmarks
     // that was fetched here is used.
     env: { XDG_CACHE_HOME: mkdtempSync(join(tmpdir(), 'isnet-tests-')), ISNET_DATA: defaultDataFolder() },
