@@ -125,23 +125,27 @@ async function makeCells(
     settings,
     command: commandLine(`compare ${cellOptions(name, settings)}`),
   }));
-  const isAborted = await withInterrupt(console.log, async (signal) => {
-    await runCells({
-      tasks,
-      jobs,
-      signal,
-      async onOutcome(outcome) {
-        seconds.push(outcome.seconds);
-        if (outcome.error !== null) failures.push(`${describe(outcome.name)}: ${outcome.error}`);
-        const mean = seconds.reduce((a, b) => a + b, 0) / seconds.length;
-        const left = ((missing.length - seconds.length) * mean) / Math.min(jobs, missing.length);
-        console.log(
-          `${seconds.length}/${missing.length}  ${describe(outcome.name)}: ${outcome.error ?? `${await accuracyLine(folder, outcome.name)}, ${outcome.seconds.toFixed(0)} s`}; about ${Math.ceil(left / 60)} min left`,
-        );
-      },
-    });
-    return signal.aborted;
-  });
+  const isAborted = await withInterrupt(
+    console.log,
+    async (signal) => {
+      await runCells({
+        tasks,
+        jobs,
+        signal,
+        async onOutcome(outcome) {
+          seconds.push(outcome.seconds);
+          if (outcome.error !== null) failures.push(`${describe(outcome.name)}: ${outcome.error}`);
+          const mean = seconds.reduce((a, b) => a + b, 0) / seconds.length;
+          const left = ((missing.length - seconds.length) * mean) / Math.min(jobs, missing.length);
+          console.log(
+            `${seconds.length}/${missing.length}  ${describe(outcome.name)}: ${outcome.error ?? `${await accuracyLine(folder, outcome.name)}, ${outcome.seconds.toFixed(0)} s`}; about ${Math.ceil(left / 60)} min left`,
+          );
+        },
+      });
+      return signal.aborted;
+    },
+    'what is unfinished is given up',
+  );
   return isAborted ? null : failures;
 }
 

@@ -26,12 +26,13 @@ export async function withDevice<T>(
 const SAME_KEYPRESS_MS = 500;
 
 /**
- * Runs `work` with a signal that the first SIGINT or SIGTERM aborts; `log` is told. The second one ends the process at
- * once.
+ * Runs `work` with a signal that the first SIGINT or SIGTERM aborts; `log` is told what happens then, `ending`. The second
+ * one ends the process at once.
  */
 export async function withInterrupt<T>(
   log: (line: string) => void,
   work: (signal: AbortSignal) => Promise<T>,
+  ending = 'ending the step under way and saving',
 ): Promise<T> {
   const controller = new AbortController();
   let firstMs = 0;
@@ -39,7 +40,7 @@ export async function withInterrupt<T>(
     if (!controller.signal.aborted) {
       firstMs = performance.now();
       controller.abort();
-      log('interrupted: ending the step under way and saving; press Ctrl-C again to quit at once');
+      log(`interrupted: ${ending}; press Ctrl-C again to quit at once`);
     } else if (performance.now() - firstMs > SAME_KEYPRESS_MS) process.exit(exitCodes.interrupted);
   };
   process.on('SIGINT', onSignal);
