@@ -1,4 +1,5 @@
 // Finds the name that was probably meant: messages about an unknown setting or class are half as long to act on.
+import { UsageError } from './errors.ts';
 
 /** Number of letters to insert, leave out, replace or swap with their neighbour to get from one text to the other. */
 function distance(a: string, b: string): number {
@@ -37,4 +38,9 @@ export function nearestName(given: string, known: readonly string[]): string | n
 export function didYouMean(given: string, known: readonly string[]): string {
   const name = nearestName(given, known);
   return name === null ? '' : ` (did you mean '${name}'?)`;
+}
+
+/** `<problem> 'given' (did you mean 'x'?); use one of ..`, where `problem` ends in `there is no` or what there is none of. */
+export function unknownName(problem: string, given: string, known: readonly string[]): UsageError {
+  return new UsageError(`${problem} '${given}'${didYouMean(given, known)}; use one of ${known.join(', ')}`);
 }

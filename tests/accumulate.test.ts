@@ -10,12 +10,12 @@ import { classifierLosses, isnetLosses, type Objective } from '../isnet/objectiv
 import { type EpochReport, type TrainJob, train } from '../isnet/train.ts';
 import type { TrainingOptions } from '../isnet/training-options.ts';
 import { Dropout, Flatten, Linear } from '../nn/layers.ts';
-import { SmallCnn } from '../nn/models/small-cnn.ts';
+import type { SmallCnn } from '../nn/models/small-cnn.ts';
 import { Sequential } from '../nn/module.ts';
 import { SGD } from '../nn/optim.ts';
 import { expectClose } from './close.ts';
 import { randomValues } from './gradcheck.ts';
-import { initOn } from './small-nets.ts';
+import { initOn, tinyCnn } from './small-nets.ts';
 
 const cpu = new CpuDevice();
 const [count, size] = [14, 36];
@@ -44,12 +44,7 @@ const options: TrainingOptions = {
 const isnet = { variant: 'original', C1: 0.5, C2: 1.5, P: 0.6 } as const;
 
 function newJob(device: Device, changes: Partial<TrainJob>) {
-  const model = new SmallCnn(initOn(device), {
-    inChannels: 1,
-    imageSize: [6, 6],
-    classCount: 3,
-    blocks: [{ channels: 2, kernel: 3, stride: 2 }],
-  });
+  const model = tinyCnn(device);
   const optimizer = new SGD(model.namedParameters(), { momentum: 0.9 });
   return { device, train: allMasked as TrainJob['train'], options, ...changes, model, optimizer };
 }

@@ -13,7 +13,15 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { mnistFolder } from '../isnet/data/mnist.ts';
 import { readPng } from '../lrp/png.ts';
-import { hasAdapterFor, isnet, isnetProcess, newFolder, type Outcome, tiny } from './command-line.ts';
+import {
+  hasAdapterFor,
+  isnet,
+  isnetProcess,
+  lossesIn,
+  newFolder,
+  type Outcome,
+  tiny,
+} from './command-line.ts';
 import { withoutDriverRemarks } from './driver-remarks.ts';
 
 const hasAdapter = await hasAdapterFor('cli.test');
@@ -327,13 +335,7 @@ describe.skipIf(!hasAdapter)('an interrupted run', () => {
       const file = `weights/${name}.safetensors`;
       expect(bytesOf('cut', file).equals(bytesOf('whole', file)), file).toBe(true);
     }
-    const losses = (run: string) =>
-      bytesOf(run, 'metrics.jsonl')
-        .toString()
-        .trimEnd()
-        .split('\n')
-        .map((line) => JSON.parse(line))
-        .map(({ epoch, train: ofTraining, validation }) => ({ epoch, ofTraining, validation }));
+    const losses = (run: string) => lossesIn(bytesOf(run, 'metrics.jsonl'));
     expect(losses('cut')).toEqual(losses('whole'));
     const { date, resumed } = JSON.parse(bytesOf('cut', 'environment.json').toString());
     expect(resumed.map((next: { date: string }) => next.date > date)).toEqual([true]);

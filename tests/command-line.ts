@@ -85,3 +85,12 @@ export const tiny = [
   ...['--train-count', '200', '--validation-count', '20', '--test-count', '20'],
   ...['--hidden', '8', '--batch-size', '20', '--epochs', '1'],
 ];
+
+/** Losses by epoch in the bytes of a metrics.jsonl, without times, which differ from run to run. */
+export const lossesIn = (log: Buffer) =>
+  log
+    .toString()
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+    .map(({ epoch, train: ofTraining, validation }) => ({ epoch, ofTraining, validation }));

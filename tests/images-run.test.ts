@@ -7,7 +7,7 @@ import { openPicture } from '../isnet/data/files/decode.ts';
 import { imagePlanes } from '../isnet/data/raster.ts';
 import { readPng } from '../lrp/png.ts';
 import { readWeightsFile } from '../nn/weights-file.ts';
-import { hasAdapterFor, isnet, isnetProcess, newFolder, type Outcome } from './command-line.ts';
+import { hasAdapterFor, isnet, isnetProcess, lossesIn, newFolder, type Outcome } from './command-line.ts';
 import { encoded, pattern, temporaryFolder, write, writeImages, writePicture } from './image-files.ts';
 import { runOnnx } from './onnx-runtime.ts';
 import { writeTexturedDigits } from './textured-digits.ts';
@@ -69,13 +69,7 @@ describe.skipIf(!hasAdapter)('a run on a folder of images', () => {
       const file = `weights/${name}.safetensors`;
       expect(bytesOf('cut', file).equals(bytesOf('whole', file)), file).toBe(true);
     }
-    const losses = (name: string) =>
-      bytesOf(name, 'metrics.jsonl')
-        .toString()
-        .trimEnd()
-        .split('\n')
-        .map((line) => JSON.parse(line))
-        .map(({ epoch, train: ofTraining, validation }) => ({ epoch, ofTraining, validation }));
+    const losses = (name: string) => lossesIn(bytesOf(name, 'metrics.jsonl'));
     expect(losses('cut')).toEqual(losses('whole'));
     expect(losses('cut')).toHaveLength(3);
     expect(json('cut', 'metrics.json').models).toEqual(json('whole', 'metrics.json').models);

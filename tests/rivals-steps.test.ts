@@ -7,13 +7,12 @@ import { openDevice } from '../engine/node-device.ts';
 import { scope } from '../engine/scope.ts';
 import { type Device, release, type Tensor } from '../engine/tensor.ts';
 import { uploadBatch } from '../isnet/batch.ts';
-import type { Dataset } from '../isnet/data/dataset.ts';
 import { methods } from '../isnet/rivals/index.ts';
 import type { Phase } from '../isnet/rivals/method.ts';
 import { TrainStep } from '../isnet/train-step.ts';
 import { Adam } from '../nn/optim.ts';
 import { meanOf, planOf } from './rivals.ts';
-import { smallImages, smallMasks } from './small-nets.ts';
+import { smallDataset } from './small-nets.ts';
 import { isThorough } from './thorough.ts';
 
 let gpu: Device;
@@ -22,16 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => gpu?.close());
 
-const dataset: Dataset = {
-  images: Float32Array.from(smallImages()),
-  masks: Float32Array.from(smallMasks()),
-  labels: Uint8Array.of(0, 2),
-  count: 2,
-  channels: 1,
-  height: 8,
-  width: 8,
-  classNames: ['a', 'b', 'c'],
-};
+const dataset = smallDataset();
 const RATE = 0.02;
 const P = 0.5;
 

@@ -12,11 +12,11 @@ import { naturalRange } from '../isnet/range.ts';
 import { type EpochReport, type TrainJob, train } from '../isnet/train.ts';
 import type { TrainingOptions } from '../isnet/training-options.ts';
 import { Dropout, Flatten, Linear } from '../nn/layers.ts';
-import { SmallCnn } from '../nn/models/small-cnn.ts';
+import type { SmallCnn } from '../nn/models/small-cnn.ts';
 import { Sequential } from '../nn/module.ts';
 import { SGD } from '../nn/optim.ts';
 import { randomValues } from './gradcheck.ts';
-import { initOn } from './small-nets.ts';
+import { initOn, tinyCnn } from './small-nets.ts';
 
 const device = new CpuDevice();
 const size = 36;
@@ -84,12 +84,7 @@ const options: TrainingOptions = {
 const isnet = { variant: 'stochastic', P: 0.5 } as const;
 
 function newJob(changes: Partial<TrainJob> = {}): TrainJob & { model: SmallCnn; optimizer: SGD } {
-  const model = new SmallCnn(initOn(device), {
-    inChannels: 1,
-    imageSize: [6, 6],
-    classCount: 3,
-    blocks: [{ channels: 2, kernel: 3, stride: 2 }],
-  });
+  const model = tinyCnn(device);
   const optimizer = new SGD(model.namedParameters(), { momentum: 0.9 });
   return { device, train: images(), options: { ...options, isnet }, ...changes, model, optimizer };
 }

@@ -1,7 +1,6 @@
 // The catalogue of background-bias benchmarks (Node only), from the easiest upwards: what they are called, what they are made
 // of, and how to get them.
-import { UsageError } from '../../engine/errors.ts';
-import { didYouMean } from '../../engine/nearest-name.ts';
+import { unknownName } from '../../engine/nearest-name.ts';
 import type { Benchmark, BenchmarkSize } from './benchmark.ts';
 import { emojiPhotos } from './emoji.ts';
 import { fashionGratings, fashionMarker, fashionPhotos } from './fashion.ts';
@@ -82,10 +81,7 @@ export const benchmarks: ReadonlyMap<string, BenchmarkEntry> = new Map(Object.en
 export function benchmarkNamed(name: string): BenchmarkEntry {
   const entry = benchmarks.get(name);
   if (entry) return entry;
-  const names = [...benchmarks.keys()];
-  throw new UsageError(
-    `benchmark: there is no '${name}'${didYouMean(name, names)}; use one of ${names.join(', ')}`,
-  );
+  throw unknownName('benchmark: there is no', name, [...benchmarks.keys()]);
 }
 
 /**

@@ -1,14 +1,12 @@
 // `isnet agreement`: heatmaps against regions that an expert has drawn.
 import { dirname } from 'node:path';
 import { type Command, Option } from 'commander';
-import { UsageError } from '../../engine/errors.ts';
-import { didYouMean } from '../../engine/nearest-name.ts';
 import { isnetComposite } from '../../lrp/composite.ts';
 import { openExpertImages, readAnnotations } from '../data/files/expert-images.ts';
 import { type Agreement, measureAgreement } from '../experts/agreement.ts';
 import { imageConfigOf } from '../open-data.ts';
 import { formatEstimate, inColumns, modelTitles } from '../report.ts';
-import { loadModels } from './models.ts';
+import { loadModels, targetOf } from './models.ts';
 import { exitCodes, withDevice } from './session.ts';
 
 const examples = `
@@ -56,13 +54,7 @@ async function agreement(
   return withDevice(log, async (device) => {
     const models = await loadModels(device, path, options.weights);
     const { card } = models[0];
-    const { classNames } = card.input;
-    const target = options.target === 'predicted' ? options.target : classNames.indexOf(options.target);
-    if (target === -1) {
-      throw new UsageError(
-        `agreement: there is no class '${options.target}'${didYouMean(options.target, classNames)}; use predicted or one of ${classNames.join(', ')}`,
-      );
-    }
+    const target = targetOf('agreement', options.target, card.input.classNames);
     const folder = options.images ?? dirname(annotations);
     const images = await openExpertImages(folder, annotated, imageConfigOf(card, folder), log);
     const composite = isnetComposite({ eps: card.eps });

@@ -12,7 +12,7 @@ import { firstOfEachClass } from '../data/splits.ts';
 import { openTests } from '../open-data.ts';
 import { modelTitles } from '../report.ts';
 import { exists, RunFolderError } from '../run-folder.ts';
-import { type LoadedModel, loadModels } from './models.ts';
+import { type LoadedModel, loadModels, targetOf } from './models.ts';
 import { once, wholeNumbers } from './parse.ts';
 import { exitCodes, withDevice } from './session.ts';
 import { parseUnit, printWhy, type UnitName } from './why.ts';
@@ -99,7 +99,7 @@ async function explainImages(
     try {
       const named = models.map(({ name, model }) => ({ name: modelTitles[name], model }));
       const composite = isnetComposite({ eps: card.eps });
-      const target = targetOf(options.target, source.classNames);
+      const target = targetOf('explain', options.target, source.classNames);
       const shown = { indices, target, composite, hasContour: testSet !== undefined };
       const rows = await compareModels(device, named, source, shown);
       const pictures = rows.map((row) => row.pictures);
@@ -125,17 +125,6 @@ async function explainImages(
     }
     return exitCodes.success;
   });
-}
-
-function targetOf(name: string, classNames: readonly string[]): number | 'predicted' {
-  if (name === 'predicted') return name;
-  const target = classNames.indexOf(name);
-  if (target < 0) {
-    throw new UsageError(
-      `explain: there is no class '${name}'; use predicted or one of ${classNames.join(', ')}`,
-    );
-  }
-  return target;
 }
 
 interface Images {

@@ -1,6 +1,7 @@
 // The models that a path on the command line means: those of a run folder, or the one of a weights file.
 import { stat } from 'node:fs/promises';
-import { CheckpointError } from '../../engine/errors.ts';
+import { CheckpointError, UsageError } from '../../engine/errors.ts';
+import { didYouMean } from '../../engine/nearest-name.ts';
 import type { Device } from '../../engine/tensor.ts';
 import type { Module } from '../../nn/module.ts';
 import { loadModel, type ModelCard } from '../checkpoint.ts';
@@ -51,4 +52,14 @@ async function weightsFiles(path: string, which: 'best' | 'last'): Promise<strin
     );
   }
   return files;
+}
+
+/** What `--target` means: `predicted`, or the position of a class. Throws UsageError, with the nearest, for no class. */
+export function targetOf(command: string, name: string, classNames: readonly string[]): number | 'predicted' {
+  if (name === 'predicted') return name;
+  const target = classNames.indexOf(name);
+  if (target >= 0) return target;
+  throw new UsageError(
+    `${command}: there is no class '${name}'${didYouMean(name, classNames)}; use predicted or one of ${classNames.join(', ')}`,
+  );
 }

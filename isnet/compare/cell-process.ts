@@ -1,7 +1,6 @@
 // A process that makes one cell of a comparison and ends: what a training leaves behind dies with it.
 import { openDevice } from '../../engine/node-device.ts';
-import type { CellName } from './cell.ts';
-import { writeCell } from './cell.ts';
+import { type CellName, writeCell } from './cell.ts';
 import { makeCell } from './make-cell.ts';
 import type { ComparisonSettings } from './settings.ts';
 

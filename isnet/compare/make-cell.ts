@@ -9,8 +9,8 @@ import { loadBenchmark } from '../benchmarks/index.ts';
 import { subset } from '../data/dataset.ts';
 import { type BatchSource, memorySource } from '../data/source.ts';
 import { describeEnvironment } from '../environment.ts';
+import { backgroundRelevance } from '../evaluate.ts';
 import { eachBatch, explainedAtOnce, readings } from '../evaluation/batches.ts';
-import { localise } from '../evaluation/localisation.ts';
 import { createOptimizer, trainingOptions } from '../from-config.ts';
 import { methodNamed } from '../rivals/index.ts';
 import { type TrainedMethod, testSourceFor, trainMethod } from '../rivals/train-method.ts';
@@ -72,10 +72,7 @@ async function backgroundShareOf(
   { method, plan }: TrainedMethod,
   source: BatchSource,
 ): Promise<number | null> {
-  return orNull(async () => {
-    const found = await localise(device, plan.classifier, testSourceFor(method, source));
-    return found?.report.backgroundShare.value ?? null;
-  });
+  return orNull(() => backgroundRelevance(device, plan.classifier, testSourceFor(method, source)));
 }
 
 /** Of the predicted class, at the last feature maps; null for a network without any. */

@@ -1,6 +1,5 @@
 // All methods by name, as published. With other settings: make the method by its function.
-import { UsageError } from '../../engine/errors.ts';
-import { didYouMean } from '../../engine/nearest-name.ts';
+import { unknownName } from '../../engine/nearest-name.ts';
 import { attentionGated, classifier, maskedInput, oracle, visionTransformer } from './classifiers.ts';
 import { gainMethod } from './gain.ts';
 import { hamMethod } from './ham.ts';
@@ -29,8 +28,9 @@ export const methods: readonly Method[] = [
 export function methodNamed(name: string, among: readonly Method[] = methods): Method {
   const found = among.find((method) => method.name === name);
   if (found) return found;
-  const names = among.map((method) => method.name);
-  throw new UsageError(
-    `methods: there is no method '${name}'${didYouMean(name, names)}; use one of ${names.join(', ')}`,
+  throw unknownName(
+    'methods: there is no method',
+    name,
+    among.map((method) => method.name),
   );
 }

@@ -1,16 +1,16 @@
 // Trains one method and measures what it is worth and what it costs. Order of images, augmentation, budget and the choice
 // of weights (lowest validation loss, of the method's own loss) are the same for all.
 import { capture } from '../../engine/capture.ts';
-import { assign, full, readAll, tensor } from '../../engine/create.ts';
+import { full, readAll } from '../../engine/create.ts';
 import { UsageError } from '../../engine/errors.ts';
 import { randomStream } from '../../engine/random-bits.ts';
 import { scope } from '../../engine/scope.ts';
 import { type Device, release, type Tensor } from '../../engine/tensor.ts';
 import type { Module } from '../../nn/module.ts';
 import type { Optimizer } from '../../nn/optim.ts';
+import { loadStateDict, readTensors } from '../../nn/state-dict.ts';
 import type { BatchSource } from '../data/source.ts';
-import { predict } from '../evaluation/batches.ts';
-import { labelsOf, predictionsOf, type Scores } from '../evaluation/scores.ts';
+import { accuracy as measureAccuracy } from '../evaluate.ts';
 import { type EpochReport, train } from '../train.ts';
 import { classificationOf, type TrainingOptions } from '../training-options.ts';
 import { maskedSource } from './masks.ts';
@@ -69,20 +69,6 @@ function imagesFor({ name, data }: Method, images: MethodImages): TrainingImages
 export const testSourceFor = ({ data }: Method, source: BatchSource): BatchSource =>
   data === 'masked' ? maskedSource(source) : source;
 
-/** The state of a network on the host, to go back to. */
-async function snapshotOf(model: Module): Promise<Map<string, ArrayLike<number>>> {
-  const state = model.stateDict();
-  const values = await readAll([...state.values()]);
-  return new Map([...state.keys()].map((name, i) => [name, values[i]]));
-}
-
-function restore(model: Module, snapshot: ReadonlyMap<string, ArrayLike<number>>): void {
-  for (const [name, t] of model.stateDict()) {
-    const values = snapshot.get(name);
-    if (values) scope(t.device, () => assign(t, tensor(t.device, values, t.shape)));
-  }
-}
-
 const medianOf = (values: readonly number[]): number =>
   [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 
@@ -97,7 +83,7 @@ async function trainPhase(
   const { model, objective, P } = phase;
   await phase.prepare?.(images.train);
   const optimizer = makeOptimizer(model.namedParameters());
-  let best: Map<string, ArrayLike<number>> | null = null;
+  let best: Awaited<ReturnType<typeof readTensors>> | null = null;
   const seconds: number[] = [];
   await train({
     device,
@@ -107,31 +93,15 @@ async function trainPhase(
     validation: images.validation ?? undefined,
     options: { ...budget, objective, P },
     async onEpoch(report) {
-      if (report.isBest) best = await snapshotOf(model);
+      if (report.isBest) best = await readTensors(model.stateDict());
       seconds.push(report.seconds / images.train.count);
       onEpoch?.(phase, report);
     },
   });
   optimizer.dispose();
-  if (best) restore(model, best);
+  if (best) loadStateDict(model, new Map(best));
   model.eval();
   return medianOf(seconds);
-}
-
-/** Share of right answers; of images with several labels, of right labels among those that are known. */
-function accuracyOf(scores: Scores): number {
-  const { count, classNames, logits, targets, known, isMultiLabel } = scores;
-  if (!isMultiLabel) {
-    const labels = labelsOf(scores);
-    return predictionsOf(scores).filter((prediction, n) => prediction === labels[n]).length / count;
-  }
-  let [right, all] = [0, 0];
-  for (let i = 0; i < count * classNames.length; i++) {
-    if (known[i] === 0) continue;
-    all++;
-    if (logits[i] > 0 === (targets[i] === 1)) right++;
-  }
-  return right / all;
 }
 
 const TIMED_CALLS = 20;
@@ -180,7 +150,7 @@ export async function trainMethod(
   const classifier = plan.classifier.eval();
   const accuracy: Record<string, number> = {};
   for (const [name, source] of Object.entries(images.tests)) {
-    accuracy[name] = accuracyOf(await predict(device, classifier, testSourceFor(method, source)));
+    accuracy[name] = (await measureAccuracy(device, classifier, testSourceFor(method, source))) ?? Number.NaN;
   }
   const inferenceMs = await timeInference(device, classifier, own.train);
   const parameters = parameterCounts(plan, input);

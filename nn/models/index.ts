@@ -1,6 +1,6 @@
 // Every network by its name: what it is made by, for which images, and where it was published.
 import { UsageError } from '../../engine/errors.ts';
-import { didYouMean } from '../../engine/nearest-name.ts';
+import { unknownName } from '../../engine/nearest-name.ts';
 import type { Init } from '../module.ts';
 import type { Classifier, NetworkOptions } from './classifier.ts';
 import { DenseNet, densenetSizes } from './densenet.ts';
@@ -120,9 +120,7 @@ export const isModelName = (name: string): name is ModelName => Object.hasOwn(mo
  */
 export function createModel(name: string, init: Init, options: ModelOptions): Classifier {
   if (!isModelName(name)) {
-    throw new UsageError(
-      `createModel: there is no model '${name}'${didYouMean(name, Object.keys(models))}; use one of ${Object.keys(models).join(', ')}`,
-    );
+    throw unknownName('createModel: there is no model', name, Object.keys(models));
   }
   const { classes, inChannels = 3, dropout = 0, imageSize = 1 } = options;
   const areCounts = [classes, inChannels, imageSize].every((n) => Number.isInteger(n) && n > 0);

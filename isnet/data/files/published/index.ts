@@ -1,6 +1,5 @@
 // The published data sets that can be imported, by name, with a configuration to begin with for each.
-import { UsageError } from '../../../../engine/errors.ts';
-import { didYouMean } from '../../../../engine/nearest-name.ts';
+import { unknownName } from '../../../../engine/nearest-name.ts';
 import type { PartialRunConfig } from '../../../config.ts';
 import { imageDefaults } from '../../../quickstart-config.ts';
 import { celeba } from './celeba.ts';
@@ -96,8 +95,5 @@ export const publishedData: ReadonlyMap<string, PublishedEntry> = new Map(Object
 export function publishedNamed(name: string): PublishedEntry {
   const entry = publishedData.get(name);
   if (entry) return entry;
-  const names = [...publishedData.keys()];
-  throw new UsageError(
-    `import: there is no '${name}'${didYouMean(name, names)}; use one of ${names.join(', ')}`,
-  );
+  throw unknownName('import: there is no', name, [...publishedData.keys()]);
 }
