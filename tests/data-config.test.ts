@@ -59,8 +59,36 @@ describe('settings of images', () => {
 
   test('of no known data set are refused', () => {
     expect(() => complete({ dataset: 'mnist' })).toThrow(
-      'data.dataset is "mnist" (did you mean \'mnist-marker\'?); use one of mnist-marker, images',
+      'data.dataset is "mnist" (did you mean \'mnist-marker\'?); use one of mnist-marker, mnist-marker-grey,',
     );
+  });
+});
+
+describe('settings of a benchmark', () => {
+  test('are its counts alone, and those of MNIST with a marker are more', () => {
+    expect(complete({ dataset: 'fashion-photos', testCount: 9 }).data).toEqual({
+      dataset: 'fashion-photos',
+      trainCount: 8000,
+      validationCount: 500,
+      testCount: 9,
+    });
+    expect(complete({ dataset: 'mnist-marker', testCount: 9 }).data).toEqual({
+      ...quickstartConfig.data,
+      testCount: 9,
+    });
+  });
+
+  test('of a file may be for another benchmark than that of the command line', () => {
+    const file = { data: { dataset: 'fashion-marker', trainCount: 7 } } as const;
+    const { data } = completeConfig([file, { data: { dataset: 'emoji-photos' } }]);
+    expect(data).toMatchObject({ dataset: 'emoji-photos', trainCount: 7, testCount: 2000 });
+  });
+
+  test.each([
+    [{ dataset: 'fashion-photos', trainCount: 0 }, 'data.trainCount is 0; use a whole number from 1 up'],
+    [{ dataset: 'fashion-photos', folder: 'x' }, "no setting 'folder' in 'data'; use dataset, trainCount"],
+  ])('%j are refused', (data, message) => {
+    expect(() => complete(data)).toThrow(message);
   });
 });
 

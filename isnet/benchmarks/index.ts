@@ -1,6 +1,7 @@
 // The catalogue of background-bias benchmarks (Node only), from the easiest upwards: what they are called, what they are made
 // of, and how to get them.
 import { unknownName } from '../../engine/nearest-name.ts';
+import { benchmarkDefaults } from '../quickstart-config.ts';
 import type { Benchmark, BenchmarkSize } from './benchmark.ts';
 import { emojiPhotos } from './emoji.ts';
 import { fashionGratings, fashionMarker, fashionPhotos } from './fashion.ts';
@@ -8,6 +9,7 @@ import type { FindOptions } from './files/find.ts';
 import { emojiStyles, loadDigits, loadDrawings, loadGarments, loadPhotos } from './files/load-sources.ts';
 import type { DataSourceName } from './files/sources.ts';
 import { mnistMarker } from './mnist-marker.ts';
+import type { BenchmarkName } from './names.ts';
 
 /** A benchmark before it is made. */
 export interface BenchmarkEntry {
@@ -23,18 +25,16 @@ export interface BenchmarkEntry {
   make(size: BenchmarkSize, options: FindOptions): Promise<Benchmark>;
 }
 
-const small = { trainCount: 8000, validationCount: 500, testCount: 2000 } as const;
-
 const onGround = (ground: 'black' | 'grey' | 'noise'): BenchmarkEntry => ({
   title: `MNIST with a marker on ${ground}`,
   bias: 'a white square at the place of the class, always',
   outOfDistribution: 'no marker, before stripes',
   sources: ['mnist'],
-  defaults: small,
+  defaults: benchmarkDefaults,
   make: async (size, options) => mnistMarker(loadDigits(options), ground, size),
 });
 
-const entries: Readonly<Record<string, BenchmarkEntry>> = {
+const entries: Readonly<Record<BenchmarkName, BenchmarkEntry>> = {
   'mnist-marker': onGround('black'),
   'mnist-marker-grey': onGround('grey'),
   'mnist-marker-noise': onGround('noise'),
@@ -43,7 +43,7 @@ const entries: Readonly<Record<string, BenchmarkEntry>> = {
     bias: 'a white square at the place of the class, always',
     outOfDistribution: 'no marker, before stripes',
     sources: ['fashion-mnist'],
-    defaults: small,
+    defaults: benchmarkDefaults,
     make: async (size, options) => fashionMarker(await loadGarments(options), size),
   },
   'fashion-gratings': {
@@ -51,7 +51,7 @@ const entries: Readonly<Record<string, BenchmarkEntry>> = {
     bias: 'direction and width of the stripes, 95 %',
     outOfDistribution: 'blotches',
     sources: ['fashion-mnist'],
-    defaults: small,
+    defaults: benchmarkDefaults,
     make: async (size, options) => fashionGratings(await loadGarments(options), size),
   },
   'fashion-photos': {
@@ -59,7 +59,7 @@ const entries: Readonly<Record<string, BenchmarkEntry>> = {
     bias: 'which photograph the patch is from, 95 %',
     outOfDistribution: 'patches of other photographs',
     sources: ['fashion-mnist', 'photos'],
-    defaults: small,
+    defaults: benchmarkDefaults,
     make: async (size, options) =>
       fashionPhotos(await loadGarments(options), await loadPhotos(options), size),
   },
@@ -68,7 +68,7 @@ const entries: Readonly<Record<string, BenchmarkEntry>> = {
     bias: 'which photograph the patch is from, 95 %',
     outOfDistribution: 'artists that training never shows',
     sources: ['photos', ...emojiStyles.known, ...emojiStyles.heldOut],
-    defaults: small,
+    defaults: benchmarkDefaults,
     make: async (size, options) =>
       emojiPhotos(await loadDrawings(options), await loadPhotos(options), emojiStyles, size),
   },

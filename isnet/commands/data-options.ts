@@ -1,5 +1,6 @@
 // The options of `isnet train` that say what is trained on, and which network; and the settings that they stand for.
 import { type Command, Option } from 'commander';
+import { benchmarkNames } from '../benchmarks/names.ts';
 import {
   choices,
   type ImageDataConfig,
@@ -23,6 +24,7 @@ export interface DataOptions {
   readonly brightness?: number;
   readonly contrast?: number;
   readonly workers?: number;
+  readonly dataset?: string;
   readonly background?: MarkerDataConfig['background'];
   readonly trainCount?: number;
   readonly validationCount?: number;
@@ -40,7 +42,7 @@ export interface ModelOptions {
   readonly dropout?: number;
 }
 
-/** Adds the options of images of one's own, and those of MNIST with a marker. */
+/** Adds the options of images of one's own, those of benchmarks, and those of MNIST with a marker. */
 export function addDataOptions(command: Command): Command {
   const { data } = quickstartConfig;
   const { width, height, channels, resize, cropMargin, emptyMasks } = imageDefaults;
@@ -69,15 +71,23 @@ export function addDataOptions(command: Command): Command {
   number('--contrast <x>', 'most to stretch them by, 0 to 1 (default: 0)');
   count('--workers <n>', 'threads that open images (default: one per core)');
 
-  command.optionsGroup('MNIST with a marker (without --data):');
+  command.optionsGroup('Benchmarks of background bias (without --data):');
+  command.addOption(
+    new Option(
+      '--dataset <name>',
+      `${benchmarkNames.slice(0, 2).join(', ')}, ..; see isnet data benchmark (default: ${data.dataset})`,
+    ).conflicts('data'),
+  );
+  count('--train-count <n>', `training images (default: ${data.trainCount})`);
+  count('--validation-count <n>', `validation images (default: ${data.validationCount})`);
+  count('--test-count <n>', `images in each test (default: ${data.testCount})`);
+
+  command.optionsGroup('MNIST with a marker (dataset mnist-marker):');
   choice(
     '--background <kind>',
     `what is behind the digits (default: ${data.background})`,
     choices.background,
   );
-  count('--train-count <n>', `training images (default: ${data.trainCount})`);
-  count('--validation-count <n>', `validation images (default: ${data.validationCount})`);
-  count('--test-count <n>', `test images (default: ${data.testCount})`);
   count('--marker-size <n>', `side of the marker in pixels (default: ${data.markerSize})`);
   return command.option(
     '--mnist-folder <path>',
@@ -102,12 +112,12 @@ export function addModelOptions(command: Command): Command {
 export function dataSettingsOf(options: DataOptions): PartialRunConfig['data'] {
   const { data: source, size, channels, resize, cropMargin, emptyMasks, workers } = options;
   const { flip, rotate, brightness, contrast } = options;
-  const { background, trainCount, validationCount, testCount, markerSize, mnistFolder } = options;
+  const { dataset, background, trainCount, validationCount, testCount, markerSize, mnistFolder } = options;
   const augment = Object.entries({ flip, rotate, brightness, contrast }).filter(
     ([, value]) => value !== undefined,
   );
   return {
-    ...(source === undefined ? {} : { dataset: 'images', source }),
+    ...(source === undefined ? { dataset } : { dataset: 'images', source }),
     ...(augment.length > 0 ? { augment: Object.fromEntries(augment) } : {}),
     width: size?.width,
     height: size?.height,

@@ -44,7 +44,11 @@ export function addEvaluateCommand(program: Command, done: (exitCode: number) =>
       new Option('--weights <which>', 'which weights of a run').choices(['best', 'last']).default('best'),
     )
     .option('--data <folder|csv>', 'other images of the same classes, in the splits test or test-<name>')
-    .option('--test-count <n>', 'test digits (default: as many as in the run)', once(wholeNumber))
+    .option(
+      '--test-count <n>',
+      'images in each test of a benchmark (default: as in the run)',
+      once(wholeNumber),
+    )
     .option('--mnist-folder <path>', 'folder of the four MNIST files (default: as in training)')
     .option('--no-report', 'leave the files of the run as they are')
     .option('--json', 'print JSON')

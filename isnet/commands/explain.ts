@@ -1,7 +1,10 @@
 // `isnet explain`: heatmaps of images from files or from a test set, as one picture.
 import { type Command, Option } from 'commander';
 import { UsageError } from '../../engine/errors.ts';
-import { didYouMean } from '../../engine/nearest-name.ts';
+import { didYouMean, unknownName } from '../../engine/nearest-name.ts';
+import type { Attribution } from '../../lrp/attributions/attribution.ts';
+import type { LrpOptions } from '../../lrp/attributions/relevance.ts';
+import { attributions } from '../../lrp/attributions/table.ts';
 import { isnetComposite } from '../../lrp/composite.ts';
 import { mosaic } from '../../lrp/picture.ts';
 import { writePng } from '../../lrp/png.ts';
@@ -17,6 +20,14 @@ import { once, wholeNumbers } from './parse.ts';
 import { exitCodes, withDevice } from './session.ts';
 import { parseUnit, printWhy, type UnitName } from './why.ts';
 
+/** Attributions by their names on the command line: `smooth-grad`. */
+const methods: Readonly<Record<string, Attribution<LrpOptions>>> = Object.fromEntries(
+  Object.entries(attributions).map(([name, attribution]) => [
+    name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
+    attribution,
+  ]),
+);
+
 // More rows than fit on a screen are not looked at, unless they are asked for.
 const MOST_IMAGES = 12;
 
@@ -25,10 +36,12 @@ Examples:
   isnet explain runs/quickstart --test-set deceiving --indices 0,1,2
   isnet explain runs/quickstart seven.png --target 7 --output seven-heatmaps.png
   isnet explain runs/quickstart/weights/best.safetensors a.png b.png
+  isnet explain runs/quickstart --test-set biased --method integrated-gradients
   isnet explain runs/quickstart --test-set biased --indices 0 --why classifier.3:3`;
 
 interface ExplainCommandOptions {
   readonly target: string;
+  readonly method: string;
   readonly output: string;
   readonly overwrite?: boolean;
   readonly testSet?: string;
@@ -51,7 +64,7 @@ export function addExplainCommand(program: Command, done: (exitCode: number) => 
     )
     .option(
       '--test-set <name>',
-      'take images from a test set: biased, unbiased, deceiving; test, or test-<name>',
+      'take images from a test set: biased, unbiased, deceiving, out-of-distribution; test, or test-<name>',
     )
     .option(
       '--indices <numbers>',
@@ -59,6 +72,7 @@ export function addExplainCommand(program: Command, done: (exitCode: number) => 
       once(wholeNumbers),
     )
     .option('--target <class>', 'class to explain, by name', 'predicted')
+    .option('--method <name>', `how heatmaps are made: ${Object.keys(methods).join(', ')}`, 'lrp')
     .option('--output <file>', 'picture to write', 'explanation.png')
     .option('--overwrite', 'replace the picture if it exists')
     .addOption(
@@ -82,7 +96,13 @@ async function explainImages(
   images: string[],
   options: ExplainCommandOptions,
 ): Promise<number> {
-  const { testSet, output, overwrite } = options;
+  const { testSet, output, overwrite, method } = options;
+  const attribution = methodNamed(method);
+  if (options.why && method !== 'lrp') {
+    throw new UsageError(
+      `explain: --why shows what LRP does, and --method is ${method}; leave out one of them`,
+    );
+  }
   if (images.length > 0 === (testSet !== undefined)) {
     throw new UsageError(
       'explain: name picture files or a --test-set, one of the two; see isnet explain --help',
@@ -100,7 +120,7 @@ async function explainImages(
       const named = models.map(({ name, model }) => ({ name: modelTitles[name], model }));
       const composite = isnetComposite({ eps: card.eps });
       const target = targetOf('explain', options.target, source.classNames);
-      const shown = { indices, target, composite, hasContour: testSet !== undefined };
+      const shown = { indices, target, attribution, composite, hasContour: testSet !== undefined };
       const rows = await compareModels(device, named, source, shown);
       const pictures = rows.map((row) => row.pictures);
       await writePng(output, mosaic(pictures, { gap: 4, background: [128, 128, 128] }));
@@ -108,7 +128,7 @@ async function explainImages(
         `columns: image${testSet ? ' with its mask' : ''}, ${named.map(({ name }) => `heatmap of the ${name}`).join(', ')}`,
       );
       console.log(
-        'heatmaps: red for the explained class, blue against it, white is zero; each on its own symmetric scale',
+        `heatmaps by ${method}: red for the explained class, blue against it, white is zero; each on its own symmetric scale`,
       );
       for (const [i, row] of rows.entries()) {
         for (const line of describeRow(titles(row, i), row)) console.log(line);
@@ -125,6 +145,12 @@ async function explainImages(
     }
     return exitCodes.success;
   });
+}
+
+/** Throws UsageError, with the nearest name, if there is no such attribution. */
+function methodNamed(name: string): Attribution<LrpOptions> {
+  if (Object.hasOwn(methods, name)) return methods[name];
+  throw unknownName('explain: there is no method', name, Object.keys(methods));
 }
 
 interface Images {

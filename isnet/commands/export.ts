@@ -106,7 +106,8 @@ function metadataOf({ card, path }: LoadedModel): Record<string, string> {
 
 /** Files are given away: where somebody keeps images is nobody else's business. */
 function withoutPaths(data: DataConfig): DataConfig {
-  return 'source' in data ? { ...data, source: basename(data.source) } : { ...data, folder: null };
+  if (data.dataset === 'images') return { ...data, source: basename(data.source) };
+  return data.dataset === 'mnist-marker' ? { ...data, folder: null } : data;
 }
 
 const activationOf = ({ input }: ModelCard): string => (input.isMultiLabel ? 'sigmoid' : 'softmax');

@@ -21,6 +21,7 @@ Examples:
   isnet train                                          an ordinary classifier and an ISNet, default settings
   isnet train --method isnet --epochs 10 --lr 1e-3     an ISNet alone
   isnet train --name noisy --background noise -P 0.8   grey noise behind the digits, more weight on heatmaps
+  isnet train --dataset fashion-gratings --epochs 8    another benchmark of background bias; see isnet data benchmark
   isnet train --data my-images --size 64 --channels 3  your own images with masks; see isnet data --help
   isnet train --data list.csv --model resnet18 --weights resnet18.safetensors
   isnet train --config settings.json --seed 1          settings from a file, another seed

@@ -70,7 +70,7 @@ export function flattened(value: unknown, path = ''): [string, string][] {
 
 const isPlain = (value: unknown): boolean => value === null || typeof value !== 'object';
 
-const biasSets = html`<dt>biased, unbiased, deceiving</dt><dd>The same test images with the background that betrays their class, as in training; with none; with that of another class. Whoever ignores backgrounds scores the same on all three.</dd>
+const biasSets = html`<dt>biased, unbiased, deceiving</dt><dd>The same test images with the background that betrays their class, as in training; with none, or one that says nothing of it; with that of another class. Whoever ignores backgrounds scores the same on all three.</dd>
 <dt>bias gap</dt><dd>Accuracy on biased images minus accuracy on others, image by image (Newcombe 1998).</dd>
 `;
 

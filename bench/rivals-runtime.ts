@@ -1,0 +1,329 @@
+// What methods cost where they are used: an ISNet and an ordinary classifier from the files that a user deploys, beside the
+// pipeline and the multi-task network, in turns. In our engine, and in ONNX Runtime as a second opinion.
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { env, InferenceSession, Tensor as OnnxTensor } from 'onnxruntime-web';
+import { type CapturedStep, capture } from '../engine/capture.ts';
+import { readAll, tensor } from '../engine/create.ts';
+import { DeviceError } from '../engine/errors.ts';
+import { writeFileAtomically } from '../engine/files.ts';
+import type { GpuDevice } from '../engine/gpu-device.ts';
+import { randomStream } from '../engine/random-bits.ts';
+import { scope, withoutRecording } from '../engine/scope.ts';
+import { formatShape, type Shape, sizeOf } from '../engine/shape.ts';
+import { release, type Tensor } from '../engine/tensor.ts';
+import { uploadBatch } from '../isnet/batch.ts';
+import { loadModel, type ModelCard, saveModel } from '../isnet/checkpoint.ts';
+import { exportOnnx } from '../isnet/onnx/export.ts';
+import { quickstartConfig } from '../isnet/quickstart-config.ts';
+import { methodNamed } from '../isnet/rivals/index.ts';
+import { type MethodPlan, parameterCounts } from '../isnet/rivals/method.ts';
+import { type TimedWork, takeRounds } from '../isnet/take-turns.ts';
+import { TrainStep } from '../isnet/train-step.ts';
+import { DEFAULT_EPSILON } from '../lrp/rules.ts';
+import type { Module } from '../nn/module.ts';
+import { SGD } from '../nn/optim.ts';
+import { stateLayout } from '../nn/state-dict.ts';
+import { type RivalSetting, ratioOf, ratioText, type Spread, settingOn, spreadOf } from './rivals-setting.ts';
+import { randomImages } from './small-net.ts';
+
+/** A row: forward passes of one network, read from its file where there is one. */
+export interface RuntimeCost {
+  readonly setting: string;
+  readonly method: string;
+  readonly engine: 'ours' | 'onnxruntime-web';
+  readonly batchSize: number;
+  readonly ms: Spread;
+  /** Times as long as the ordinary classifier, within rounds. */
+  readonly ratio: Spread;
+  /** That the logits depend on. */
+  readonly parameters: number;
+  /** Of the files; null for what has none. */
+  readonly safetensorsBytes: number | null;
+  readonly onnxBytes: number | null;
+  /** Largest difference of the file's logits from those of the trained network, relative to the largest logit. */
+  readonly fileError: number | null;
+}
+
+export interface RuntimeOptions {
+  /** Of classifier and ISNet, which are to be told apart if they can be. */
+  readonly rounds: number;
+  /** Of the classifier beside the other networks, which take many times as long. */
+  readonly otherRounds: number;
+  readonly batchSizes: readonly number[];
+}
+
+/** A network ready to be timed. */
+interface Contestant {
+  readonly name: string;
+  readonly model: Module;
+  readonly onnx: Uint8Array | null;
+  readonly facts: Pick<RuntimeCost, 'parameters' | 'safetensorsBytes' | 'onnxBytes' | 'fileError'>;
+}
+
+const trainedMethods = ['classifier', 'isnet-stochastic'] as const;
+const others = ['segment-then-classify', 'multi-task'] as const;
+
+const TRAIN_STEPS = 3;
+const LEARNING_RATE = 1e-3;
+const P = 0.7;
+const CHECKED_IMAGES = 4;
+// ONNX Runtime sums in another order; our own file gives the bits back.
+const ONNX_TOLERANCE = 1e-4;
+/** A few steps from fresh weights: a trained network, if not a good one. */
+async function trained(
+  device: GpuDevice,
+  name: string,
+  setting: RivalSetting,
+  seed: number,
+): Promise<MethodPlan> {
+  const plan = methodNamed(name).plan(settingOn(device, setting, seed));
+  const [{ model, objective }] = plan.phases;
+  model.train();
+  const optimizer = new SGD(model.namedParameters(), { momentum: 0.9 });
+  const steps = new TrainStep(device, model, optimizer, { losses: objective, clipNorm: 1, seed });
+  const { channels, height: size, classNames } = setting.input;
+  const images = randomImages(setting.batchSize, { channels, size, classCount: classNames.length });
+  const indices = Uint32Array.from({ length: setting.batchSize }, (_, i) => i);
+  const upload = () => uploadBatch(device, images, indices);
+  await steps.prepare(upload);
+  for (let counter = 0; counter < TRAIN_STEPS; counter++) {
+    const losses = steps.train(upload, { P, counter }, LEARNING_RATE);
+    await readAll([losses]);
+    release(losses);
+  }
+  for (const owner of [steps, optimizer]) owner.dispose();
+  model.eval();
+  return plan;
+}
+
+function imagesOf(
+  device: GpuDevice,
+  { input }: RivalSetting,
+  count: number,
+): { x: Tensor; values: Float32Array; shape: Shape } {
+  const shape = [count, input.channels, input.height, input.width];
+  const random = randomStream(0, 'bench/rivals');
+  const values = Float32Array.from({ length: sizeOf(shape) }, () => random.uniform());
+  return { x: tensor(device, values, shape), values, shape };
+}
+
+async function logitsOf(device: GpuDevice, model: Module, setting: RivalSetting): Promise<ArrayLike<number>> {
+  const { x } = imagesOf(device, setting, CHECKED_IMAGES);
+  const logits = withoutRecording(device, () => scope(device, () => model.forward(x)));
+  const [values] = await readAll([logits]);
+  for (const t of [logits, x]) release(t);
+  return values;
+}
+
+/** Largest difference relative to the largest number. Throws DeviceError above the tolerance: another network was timed. */
+function errorOf(
+  what: string,
+  found: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  tolerance: number,
+): number {
+  let [difference, scale] = [0, 0];
+  for (let i = 0; i < expected.length; i++) {
+    difference = Math.max(difference, Math.abs(found[i] - expected[i]));
+    scale = Math.max(scale, Math.abs(expected[i]));
+  }
+  const error = difference / scale;
+  if (found.length === expected.length && error <= tolerance) return error;
+  throw new DeviceError(
+    `rivals: logits of ${what} differ from those of the trained network by ${error} of the largest; the file is not that network`,
+  );
+}
+
+/** Trains, saves as `isnet train` does, reads again, and checks that nothing was lost. */
+async function deployed(
+  device: GpuDevice,
+  name: (typeof trainedMethods)[number],
+  setting: RivalSetting,
+  { folder, seed }: { readonly folder: string; readonly seed: number },
+): Promise<Contestant> {
+  const plan = await trained(device, name, setting, seed);
+  const expected = await logitsOf(device, plan.classifier, setting);
+  const { input, classifier } = setting;
+  const card: ModelCard = {
+    method: name === 'classifier' ? 'classifier' : 'isnet',
+    model: classifier,
+    input,
+    inputRange: [0, 1],
+    data: quickstartConfig.data,
+    seed,
+    eps: DEFAULT_EPSILON,
+  };
+  const path = join(folder, `${name}.safetensors`);
+  await saveModel(path, plan.classifier, card);
+  const parameters = parameterCounts(plan, input).runTime;
+  plan.dispose();
+  const { model } = await loadModel(device, path);
+  const fileError = errorOf(path, await logitsOf(device, model, setting), expected, 0);
+  const onnxPath = join(folder, `${name}.onnx`);
+  const exported = await exportOnnx(model, { input: [input.channels, input.height, input.width] });
+  await writeFileAtomically(onnxPath, exported, { where: 'rivals' });
+  const onnx = await readFile(onnxPath);
+  const session = await OnnxSession.open(onnx, setting, CHECKED_IMAGES);
+  errorOf(onnxPath, await session.run(), expected, ONNX_TOLERANCE);
+  await session.close();
+  return {
+    name,
+    model,
+    onnx,
+    facts: { parameters, safetensorsBytes: (await stat(path)).size, onnxBytes: onnx.length, fileError },
+  };
+}
+
+/** A network whose weights are fresh: what they are makes no difference to the time. */
+function fresh(device: GpuDevice, name: string, setting: RivalSetting): Contestant {
+  const plan = methodNamed(name).plan(settingOn(device, setting, 0));
+  const { runTime: parameters } = parameterCounts(plan, setting.input);
+  const facts = { parameters, safetensorsBytes: null, onnxBytes: null, fileError: null };
+  return { name, model: plan.classifier.eval(), onnx: null, facts };
+}
+
+/** An ONNX file and a batch to run it on. */
+class OnnxSession {
+  readonly #session: InferenceSession;
+  readonly #feeds: Readonly<Record<string, OnnxTensor>>;
+
+  static async open(bytes: Uint8Array, setting: RivalSetting, count: number): Promise<OnnxSession> {
+    // One thread: more of them want a page with other headers, and the cores of a software adapter are ours, too.
+    env.wasm.numThreads = 1;
+    env.logLevel = 'error';
+    return new OnnxSession(await InferenceSession.create(bytes), setting, count);
+  }
+
+  private constructor(session: InferenceSession, { input }: RivalSetting, count: number) {
+    const shape = [count, input.channels, input.height, input.width];
+    const random = randomStream(0, 'bench/rivals');
+    const values = Float32Array.from({ length: sizeOf(shape) }, () => random.uniform());
+    this.#session = session;
+    this.#feeds = { [session.inputNames[0]]: new OnnxTensor('float32', values, shape) };
+  }
+
+  async run(): Promise<Float32Array> {
+    const results = await this.#session.run(this.#feeds);
+    return results[this.#session.outputNames[0]].data as Float32Array;
+  }
+
+  close(): Promise<void> {
+    return this.#session.release();
+  }
+}
+
+type Forward = CapturedStep<{ readonly x: Tensor }, { logits: Tensor }>;
+
+/** Captured forward passes in our engine, in turns. */
+async function timeOurs(
+  device: GpuDevice,
+  contestants: readonly Contestant[],
+  setting: RivalSetting,
+  batchSize: number,
+  rounds: number,
+): Promise<number[][]> {
+  const { x } = imagesOf(device, setting, batchSize);
+  const passes = contestants.map(
+    ({ model }): Forward => capture(device, ({ x }) => ({ logits: model.forward(x) })),
+  );
+  try {
+    for (const pass of passes) await pass.prepare({ x });
+    const works = passes.map((pass): TimedWork => ({ device, call: () => release(pass({ x }).logits) }));
+    return await takeRounds(works, { rounds, turnMs: setting.turnMs, isWorthwhile: () => true });
+  } finally {
+    for (const pass of passes) pass.dispose();
+    release(x);
+  }
+}
+
+/** The same files in WebAssembly. */
+async function timeOnnx(
+  device: GpuDevice,
+  files: readonly Uint8Array[],
+  setting: RivalSetting,
+  batchSize: number,
+  rounds: number,
+): Promise<number[][]> {
+  const sessions: OnnxSession[] = [];
+  try {
+    for (const bytes of files) sessions.push(await OnnxSession.open(bytes, setting, batchSize));
+    const works = sessions.map((session): TimedWork => ({ device, call: () => session.run() }));
+    return await takeRounds(works, { rounds, turnMs: setting.turnMs, isWorthwhile: () => true });
+  } finally {
+    for (const session of sessions) await session.close();
+  }
+}
+
+/** Throws DeviceError unless both networks have the same parameters and buffers, name by name. */
+function checkSameNetwork([a, b]: readonly Contestant[]): void {
+  const [first, second] = [a, b].map(({ model }) =>
+    [...stateLayout(model)].map(([name, shape]) => `${name} ${formatShape(shape)}`).join(),
+  );
+  if (first === second) return;
+  throw new DeviceError(`rivals: ${a.name} and ${b.name} have other weights; they are to be one network`);
+}
+
+/** Measures classifier, ISNet, pipeline and multi-task network of one setting. Throws DeviceError for a file that lost something. */
+export async function runtimeCosts(
+  device: GpuDevice,
+  setting: RivalSetting,
+  { rounds, otherRounds, batchSizes }: RuntimeOptions,
+): Promise<RuntimeCost[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'isnet-rivals-'));
+  const contestants: Contestant[] = [];
+  const costs: RuntimeCost[] = [];
+  try {
+    for (const [seed, name] of trainedMethods.entries())
+      contestants.push(await deployed(device, name, setting, { folder, seed }));
+    checkSameNetwork(contestants);
+    for (const name of others) contestants.push(fresh(device, name, setting));
+    const [classifier, isnet, ...rest] = contestants;
+    const pair = [classifier, isnet];
+    for (const batchSize of batchSizes) {
+      const add = (
+        engine: RuntimeCost['engine'],
+        { name, facts }: Contestant,
+        own: number[],
+        base: number[],
+      ) => {
+        const times = { ms: spreadOf(own), ratio: ratioOf(own, base) };
+        const row = { setting: setting.name, method: name, engine, batchSize, ...times, ...facts };
+        console.log(runtimeRow(row));
+        costs.push(row);
+      };
+      // By twos: whoever follows the largest network finds the caches cold.
+      const ours = await timeOurs(device, pair, setting, batchSize, rounds);
+      for (const [i, each] of pair.entries()) add('ours', each, ours[i], ours[0]);
+      for (const other of rest) {
+        const both = [classifier, other];
+        const [base, own] = await timeOurs(device, both, setting, batchSize, otherRounds);
+        add('ours', other, own, base);
+      }
+      const files = pair.flatMap(({ onnx }) => onnx ?? []);
+      const inOnnx = await timeOnnx(device, files, setting, batchSize, rounds);
+      for (const [i, each] of pair.entries()) add('onnxruntime-web', each, inOnnx[i], inOnnx[0]);
+    }
+    return costs;
+  } finally {
+    for (const { model } of contestants) model.dispose();
+    device.trim();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+export const runtimeHead = `${'forward pass of'.padEnd(26)}${'engine'.padEnd(17)}${'batch'.padStart(5)}${'ms, median'.padStart(12)}${'min'.padStart(9)}${'p90'.padStart(9)}${'times classifier'.padStart(22)}${'parameters'.padStart(13)}${'ONNX bytes'.padStart(13)}`;
+
+const runtimeRow = ({ method, engine, batchSize, ms, ratio, parameters, onnxBytes }: RuntimeCost): string =>
+  [
+    method.padEnd(26),
+    engine.padEnd(17),
+    String(batchSize).padStart(5),
+    ms.median.toPrecision(4).padStart(12),
+    ms.min.toPrecision(4).padStart(9),
+    ms.p90.toPrecision(4).padStart(9),
+    ratioText(ratio).padStart(22),
+    String(parameters).padStart(13),
+    (onnxBytes === null ? '-' : String(onnxBytes)).padStart(13),
+  ].join('');
