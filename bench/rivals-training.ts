@@ -32,17 +32,16 @@ export interface TrainingCost {
 }
 
 /**
- * Forward passes F that a step is worth, for K classes. A loss on its own is its forward pass and, twice as much, its way
- * back: 3 F. A map is a pass back through the network, which costs an F since the products z are remembered, and the loss
- * on it is differentiated, too: 3 F for each map.
+ * Forward passes F that a step is worth, for K classes; isnet/rivals/README.md says why. `z` is 1 where the products z that
+ * rules divide by are not those of the forward pass and have to be computed, which BatchNorm brings about; else 0.
  */
-const passesOf: Readonly<Record<string, (K: number) => number>> = {
-  'isnet-original': (K) => 3 * (1 + K),
-  'isnet-selective': () => 6,
-  'isnet-stochastic': () => 6,
-  'isnet-dual': () => 9,
+const passesOf: Readonly<Record<string, (K: number, z: 0 | 1) => number>> = {
+  'isnet-original': (K, z) => 3 * (1 + z + K),
+  'isnet-selective': (_, z) => 3 * (2 + z),
+  'isnet-stochastic': (_, z) => 3 * (2 + z),
+  'isnet-dual': (_, z) => 3 * (4 + z),
   'isnet-flex': () => 6,
-  'isnet-deep-supervision': () => 6,
+  'isnet-deep-supervision': (_, z) => 3 * (2 + z),
   'isnet-gradient-input': (K) => 3 * (1 + K),
   'isnet-softmax-gradient-input': () => 6,
   'isnet-grad-cam': () => 3,
@@ -92,11 +91,12 @@ class Trained {
   }
 }
 
-const countProducts = (method: Method, setting: RivalSetting): Promise<number> =>
+/** Multiply-adds of a training step of the method. Nothing is computed. */
+export const countProducts = (method: Method, setting: RivalSetting): Promise<number> =>
   productsOf((device) => new Trained(device, method, setting, true).prepare());
 
 /** Of a forward pass of the classifier on a batch. */
-const countForward = (setting: RivalSetting): Promise<number> =>
+export const countForward = (setting: RivalSetting): Promise<number> =>
   productsOf((device) => {
     const { channels, height, width } = setting.input;
     const { classifier } = methodNamed('classifier').plan(settingOn(device, setting, 0, true));
@@ -136,13 +136,14 @@ export async function trainingCosts(
   const costs: TrainingCost[] = [];
   const forward = await countForward(setting);
   const base = await countProducts(methodNamed('classifier'), setting);
+  console.log(`a forward pass F: ${(forward / 1e6).toPrecision(4)} million multiply-adds\n${trainingHead}`);
   console.log(
-    `${'classifier'.padEnd(32)}${'1.0'.padStart(8)}${'1.00'.padStart(9)}   ${(base / forward).toFixed(2)} F, ${(forward / 1e6).toPrecision(4)} million multiply-adds each`,
+    `${'classifier'.padEnd(32)}${'3'.padStart(10)}${(base / forward).toFixed(2).padStart(11)}${'1'.padStart(15)}`,
   );
   for (const [name, passes] of Object.entries(passesOf)) {
     if (!name.includes(filter)) continue;
     const method = methodNamed(name, all);
-    const forwardPasses = passes(setting.input.classNames.length);
+    const forwardPasses = passes(setting.input.classNames.length, setting.hasBatchNorm ? 1 : 0);
     const products = await countProducts(method, setting);
     const cost: TrainingCost = {
       setting: setting.name,
@@ -159,14 +160,15 @@ export async function trainingCosts(
   return costs;
 }
 
-export const trainingHead = `${'step of'.padEnd(32)}${'theory'.padStart(8)}${'counted'.padStart(9)}${'measured'.padStart(20)}${'ms'.padStart(10)}${'classifier ms'.padStart(15)}`;
+const trainingHead = `${'step of'.padEnd(32)}${'theory, F'.padStart(10)}${'counted, F'.padStart(11)}${'counted, times'.padStart(15)}${'measured, times'.padStart(20)}${'ms'.padStart(10)}${'classifier ms'.padStart(15)}`;
 
-const trainingRow = ({ method, theory, counted, measured, stepMs, classifierMs }: TrainingCost): string =>
+const trainingRow = ({ method, stepMs, classifierMs, ...cost }: TrainingCost): string =>
   [
     method.padEnd(32),
-    theory.toFixed(1).padStart(8),
-    counted.toFixed(2).padStart(9),
-    ratioText(measured).padStart(20),
+    String(cost.forwardPasses).padStart(10),
+    cost.countedPasses.toFixed(2).padStart(11),
+    cost.counted.toFixed(2).padStart(15),
+    ratioText(cost.measured).padStart(20),
     stepMs.median.toPrecision(4).padStart(10),
     classifierMs.median.toPrecision(4).padStart(15),
   ].join('');

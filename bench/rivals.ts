@@ -1,12 +1,11 @@
 // What an ISNet costs beside its rivals: to run, and to train. `node --import tsx bench/rivals.ts`.
 import { loadavg } from 'node:os';
-import { Command, Option } from 'commander';
-import { UsageError } from '../engine/errors.ts';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { openDevice } from '../engine/node-device.ts';
 import { type Origin, originOf, resultPath, writeReport } from './report.ts';
 import { type RuntimeCost, runtimeCosts, runtimeHead } from './rivals-runtime.ts';
 import { settings } from './rivals-setting.ts';
-import { type TrainingCost, trainingCosts, trainingHead } from './rivals-training.ts';
+import { type TrainingCost, trainingCosts } from './rivals-training.ts';
 
 /** Contents of the file. */
 interface RivalReport extends Origin {
@@ -23,22 +22,21 @@ interface RivalReport extends Origin {
 interface Options {
   readonly only?: 'runtime' | 'training';
   readonly networks: 'small' | 'resnet18' | 'all';
-  readonly rounds: string;
-  readonly largeRounds: string;
+  readonly rounds: number;
+  readonly largeRounds: number;
   readonly filter: string;
   readonly json?: boolean;
 }
 
 const BATCH_SIZES = [1, 32];
 
-function countOf(option: string, text: string): number {
+function count(text: string): number {
   if (/^[1-9]\d*$/.test(text)) return Number(text);
-  throw new UsageError(`rivals: --${option} is ${text}; use a whole number from 1 up`);
+  throw new InvalidArgumentError('Use a whole number from 1 up.');
 }
 
 async function main({ only, networks, filter, json, ...options }: Options): Promise<void> {
-  const roundCount = countOf('rounds', options.rounds);
-  const largeRoundCount = countOf('large-rounds', options.largeRounds);
+  const { rounds: roundCount, largeRounds: largeRoundCount } = options;
   const device = await openDevice({ log: console.warn });
   try {
     const origin = originOf(device);
@@ -54,7 +52,7 @@ async function main({ only, networks, filter, json, ...options }: Options): Prom
         runtime.push(...(await runtimeCosts(device, setting, options)));
       }
       if (only !== 'runtime') {
-        console.log(`\n${setting.name}, batch ${setting.batchSize}\n${trainingHead}`);
+        console.log(`\n${setting.name}, batch ${setting.batchSize}`);
         training.push(...(await trainingCosts(device, setting, { rounds: slowRounds, filter })));
       }
     }
@@ -82,8 +80,8 @@ await new Command('rivals')
   .addOption(
     new Option('--networks <size>', 'which networks').choices(['small', 'resnet18', 'all']).default('all'),
   )
-  .option('--rounds <count>', 'rounds of turns', '15')
-  .option('--large-rounds <count>', 'rounds of what takes seconds with resnet18', '5')
+  .option('--rounds <count>', 'rounds of turns', count, 15)
+  .option('--large-rounds <count>', 'rounds of what takes seconds with resnet18', count, 5)
   .option('--filter <text>', 'only steps of methods with this in their name', '')
   .option('--json', 'also write bench/results/<date>-rivals-<adapter>.json')
   .action(main)
