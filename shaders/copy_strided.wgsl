@@ -1,9 +1,10 @@
 // Strided copy of a box: thread t moves items t, t + GROUP, ... of its run.
 // out[out_start + sum_d i_d out_d] = x[x_start + sum_d i_d x_d]
 //   for every index i of the box [n0, n1, n2, n3, n4, n5].
-// It serves expand (strides 0), permute, slice, pad and concat.
+// It serves expand (strides 0), permute, slice, pad and concat. An item is a number, or four
+// neighbours where the plan says so: sizes, starts and strides count items.
 // Consts: GROUP (threads per workgroup), RANK (axes of the box; divisions for missing ones are left
-// out).
+// out).   Types: Item.
 struct Params {
   count: u32, per_thread: u32, groups_x: u32,
   n1: u32, n2: u32, n3: u32, n4: u32, n5: u32,
@@ -11,8 +12,8 @@ struct Params {
   out_start: u32, out0: u32, out1: u32, out2: u32, out3: u32, out4: u32, out5: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Real>;          // holds the box, see x_start
-@group(0) @binding(2) var<storage, read_write> out: array<Real>;  // holds the box, see out_start
+@group(0) @binding(1) var<storage, read> x: array<Item>;          // holds the box, see x_start
+@group(0) @binding(2) var<storage, read_write> out: array<Item>;  // holds the box, see out_start
 
 @compute @workgroup_size(GROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) thread: vec3u) {

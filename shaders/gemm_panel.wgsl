@@ -10,7 +10,7 @@
 // 4). The loops that fill the panel do not count to a const: Mesa unrolls a loop that it knows to
 // have at most 32 rounds, and then compiles its loads for seconds. That goes for arrays of 32, too.
 // Functions: a_row, a_term, out_row, out_column (summands of flat indices), columns_at and
-// load_columns (four columns of B), and multiply_block(i_row, sum), which adds A(row, k) B(k, n)
+// load_columns (four columns of B), and multiply_block(i_row, terms, sum), which adds A(row, k) B(k, n)
 // for all k of the block. TypeScript unrolls it, so that every index into the panel is a
 // constant. Four terms of A and four columns of `out`: see panelAccess in gemm-panel.ts.
 // Types: AUnit and Unit, of A and `out`. The panel holds Real in mixed precision too: a CPU would
@@ -82,7 +82,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       if (block_term > first_term) {
         sum = load_sums(i_row, i_columns);
       }
-      sum = multiply_block(a_row(z, m), sum);
+      sum = multiply_block(a_row(z, m), block_terms, sum);
       if (is_column) {
         store_sums(i_row, i_columns, n, sum);
       }

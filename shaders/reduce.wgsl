@@ -6,8 +6,8 @@
 // A sum of `size` terms is cut into `parts`. They come in bundles of `lanes`, which take turns, so
 // that neighbouring threads read neighbours; each part has `part_size` terms.
 // Consts: GROUP (threads per workgroup).   Types: Item, Out.
-// Functions: term(i: vec2u) -> Item, finish(total: Item) -> Out.   They come with the bindings, in
-// sum_terms.wgsl or product_terms.wgsl.
+// Functions: term(i: vec2u) -> Item, with the bindings in sum_terms.wgsl or product_terms.wgsl;
+// finish(total: Item) -> Out; kept_at(o) and run_at(run), see PLACES in engine/ops/reduce-plan.ts.
 struct Params {
   count: u32, per_thread: u32, groups_x: u32,
   sums: u32, parts: u32, part_size: u32, lanes: u32, size: u32, is_part_inner: u32,
@@ -16,30 +16,6 @@ struct Params {
   b_kept0: u32, b_kept1: u32, b_kept2: u32, b_summed0: u32, b_summed1: u32, b_summed2: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-
-// Where sum `o` begins. The innermost axis is number 2; the outermost takes what is left.
-fn kept_at(o: u32) -> vec2u {
-  var rest = o;
-  var i = vec2u(0u);
-  if (params.k2 > 1u) {
-    i += (rest % params.k2) * vec2u(params.a_kept2, params.b_kept2);
-    rest /= params.k2;
-  }
-  if (params.k1 > 1u) {
-    i += (rest % params.k1) * vec2u(params.a_kept1, params.b_kept1);
-    rest /= params.k1;
-  }
-  return i + rest * vec2u(params.a_kept0, params.b_kept0);
-}
-
-// Where run `run` of a sum begins, from the sum's beginning: a run goes along the innermost summed
-// axis, number 2.
-fn run_at(run: u32) -> vec2u {
-  let i0 = run / params.q1;
-  let i1 = run - i0 * params.q1;
-  return i0 * vec2u(params.a_summed0, params.b_summed0)
-    + i1 * vec2u(params.a_summed1, params.b_summed1);
-}
 
 @compute @workgroup_size(GROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) thread: vec3u) {

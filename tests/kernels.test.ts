@@ -4,6 +4,8 @@ import { tensor } from '../engine/create.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import { openDevice } from '../engine/node-device.ts';
 import { apply } from '../engine/op.ts';
+import { argmaxOp } from '../engine/ops/argmax.ts';
+import { reduceSumOp } from '../engine/ops/broadcast.ts';
 import { allOps } from '../engine/ops/index.ts';
 import { matmulOp } from '../engine/ops/matmul.ts';
 import { softmaxOp } from '../engine/ops/softmax.ts';
@@ -43,6 +45,8 @@ describe.each(Object.keys(adapters))('kernels chosen for %s', (name) => {
       ['reduceSum', [[2, 0, 3]], { axes: [1] }],
       ['reduceSum', [[20000]], { axes: [0] }],
       ['reduceSum', [[4999]], { axes: [0] }],
+      ['reduceSum', [[67, 10]], { axes: [1] }],
+      ['reduceSum', [[5, 9001]], { axes: [1] }],
       ['reduceSum', [[1031, 8]], { axes: [0] }],
       ['reduceSum', [[37, 6, 140]], { axes: [0, 2] }],
       ['reduceSum', [[7, 2, 41, 3, 8]], { axes: [0, 2, 4] }],
@@ -86,6 +90,8 @@ describe.each(Object.keys(adapters))('kernels chosen for %s', (name) => {
       ['rankWeights', [[2, 301]], { decay: 0.95, keep: 100 }],
       ['rankWeights', [[2, 301]], { decay: 0.95, keep: 280 }],
       ['argmax', [[3, 1000, 5]], { axis: 1 }],
+      ['argmax', [[67, 10]], { axis: 1 }],
+      ['argmax', [[3, 9001]], { axis: 1 }],
       ['argsort', [[3, 301]], { descending: true }],
       ['softmax', [[70, 9, 3]], { axis: 1 }],
       ['softmax', [[67, 300]], { axis: 1 }],
@@ -125,6 +131,36 @@ test.each(['the own adapter', 'a GPU'])('a NaN spoils its row of a softmax alone
   ]);
   const isNaNs = Array.from(values, Number.isNaN);
   expect(isNaNs).toEqual(Array.from(x, (_, i) => i >= 12 && i < 24));
+});
+
+describe.each(['the own adapter', 'a GPU'])('rows on %s', (name) => {
+  const columns = 150;
+  const maximaOf = async (rows: readonly (readonly number[])[]) => {
+    const x = tensor(gpu, rows.flat(), [rows.length, columns]);
+    const [values] = await gpu.read([apply(plannedFor(argmaxOp, name), [x], { axis: 1 })]);
+    return [...values];
+  };
+  const rowOf = (top: number, places: readonly number[]) =>
+    Array.from({ length: columns }, (_, i) => (places.includes(i) ? top : -(i % 7)));
+
+  test('the first of equal maxima is found, wherever they are', async () => {
+    const places = [[149], [3, 2], [70, 5, 69], [64, 128], [65, 1], [0, 64, 149]];
+    const found = await maximaOf(places.map((each) => rowOf(9, each)));
+    expect(found).toEqual(places.map((each) => Math.min(...each)));
+  });
+
+  test('the first NaN is the maximum of its row', async () => {
+    const places = [[140, 77], [12, 76], [149]];
+    const rows = places.map((each) => rowOf(Number.NaN, each).map((v, i) => (i === 11 ? Infinity : v)));
+    expect(await maximaOf(rows)).toEqual([77, 12, 149]);
+  });
+
+  test('a NaN spoils the sum of its row alone', async () => {
+    const rows = [rowOf(9, [1]), rowOf(Number.NaN, [141]), rowOf(9, [2])];
+    const x = tensor(gpu, rows.flat(), [3, columns]);
+    const [values] = await gpu.read([apply(plannedFor(reduceSumOp, name), [x], { axes: [1] })]);
+    expect(Array.from(values, Number.isNaN)).toEqual([false, true, false]);
+  });
 });
 
 test('a tensor larger than the adapter can bind is refused before anything runs', () => {

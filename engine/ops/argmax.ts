@@ -1,4 +1,5 @@
 // Maxima by their place: the slope goes to the first winner, because the maximum is gathered.
+import type { ShaderName } from '../../shaders/catalogue.ts';
 import type { Dispatch, KernelPlan, KernelRequest } from '../dispatch.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, defineOp } from '../op.ts';
@@ -10,6 +11,7 @@ import { permute } from './layout.ts';
 import { beats, beatsWgsl } from './pick.ts';
 import { INDEX_LIMIT } from './pool-window.ts';
 import { partsOf } from './reduce-plan.ts';
+import { shareRows, teamFor } from './row-teams.ts';
 import { spanOf } from './span.ts';
 
 interface AxisAttrs {
@@ -20,21 +22,29 @@ function planArgmax({ inputs: [x], output, attrs: { axis }, adapter }: KernelReq
   const size = x[axis];
   const inner = sizeOf(x.slice(axis + 1));
   const results = sizeOf(output);
-  const { parts, partSize } = partsOf(size, results, adapter);
-  const step = (
-    shader: 'argmax' | 'argmax_parts',
-    count: number,
-    operands: Dispatch['operands'],
-  ): Dispatch => {
-    const { prelude, params, workgroups } = spanOf(count, adapter);
-    const fields = { ...params, size, inner, parts, part_size: partSize };
-    return { shader, prelude: prelude + beatsWgsl, params: fields, operands, workgroups };
+  const team = inner === 1 && adapter.family === 'gpu' ? teamFor(size) : 1;
+  // Cut in turns of the team.
+  const turns = partsOf(Math.ceil(size / team), results * team, adapter);
+  const fields = { size, inner, parts: turns.parts, part_size: turns.partSize * team };
+  const step = (shader: ShaderName, count: number, operands: Dispatch['operands']): Dispatch => {
+    const isShared = shader === 'argmax_rows';
+    const { prelude, params, workgroups } = isShared
+      ? shareRows(count, team, adapter)
+      : spanOf(count, adapter);
+    return {
+      shader,
+      prelude: prelude + beatsWgsl,
+      params: { ...params, count, ...fields },
+      operands,
+      workgroups,
+    };
   };
-  if (parts === 1) return { steps: [step('argmax', results, [{ input: 0 }, 'output'])] };
+  const first = team > 1 ? 'argmax_rows' : 'argmax';
+  if (turns.parts === 1) return { steps: [step(first, results, [{ input: 0 }, 'output'])] };
   return {
-    temps: [results * parts],
+    temps: [results * turns.parts],
     steps: [
-      step('argmax', results * parts, [{ input: 0 }, { temp: 0 }]),
+      step(first, results * turns.parts, [{ input: 0 }, { temp: 0 }]),
       step('argmax_parts', results, [{ input: 0 }, { temp: 0 }, 'output']),
     ],
   };

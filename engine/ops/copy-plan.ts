@@ -33,6 +33,26 @@ function collapse(box: Shape, from: Layout, to: Layout): { box: number[]; from: 
   return merged;
 }
 
+/** The same copy in items of four neighbours, if both layouts have them: every four must be a vec4 of its buffer. */
+function inFours(
+  box: readonly number[],
+  layouts: readonly Layout[],
+): { box: number[]; layouts: Layout[] } | null {
+  const last = box.length - 1;
+  const areVec4s = layouts.every(
+    ({ start, strides }) =>
+      start % 4 === 0 && strides.every((n, axis) => (axis === last ? n === 1 : n % 4 === 0)),
+  );
+  if (!areVec4s || box[last] % 4 !== 0) return null;
+  return {
+    box: box.map((n, axis) => (axis === last ? n / 4 : n)),
+    layouts: layouts.map(({ start, strides }) => ({
+      start: start / 4,
+      strides: strides.map((n, axis) => (axis === last ? 1 : n / 4)),
+    })),
+  };
+}
+
 /**
  * One step that copies the box [shape] from `operand` to the output: a plain copy where both layouts are one run of
  * neighbours, which needs no kernel, and a dispatch elsewhere. Throws ShapeError beyond 6 true axes.
@@ -53,14 +73,22 @@ export function copyStep(
       `copy: ${formatShape(box)} has more than ${MAX_RANK} axes that do not merge; reshape first`,
     );
   }
-  const { prelude, params, workgroups } = spanOf(sizeOf(box), adapter);
-  const fields: Record<string, number> = { ...params, x_start: from.start, out_start: to.start };
+  const layouts = [
+    { start: from.start, strides: flat.from },
+    { start: to.start, strides: flat.to },
+  ];
+  const fours = inFours(flat.box, layouts);
+  const items = fours ?? { box: flat.box, layouts };
+  const [x, out] = items.layouts;
+  const { prelude, params, workgroups } = spanOf(sizeOf(items.box), adapter);
+  const fields: Record<string, number> = { ...params, x_start: x.start, out_start: out.start };
   for (let axis = 0; axis < MAX_RANK; axis++) {
-    if (axis > 0) fields[`n${axis}`] = flat.box[axis] ?? 1;
-    fields[`x${axis}`] = flat.from[axis] ?? 0;
-    fields[`out${axis}`] = flat.to[axis] ?? 0;
+    if (axis > 0) fields[`n${axis}`] = items.box[axis] ?? 1;
+    fields[`x${axis}`] = x.strides[axis] ?? 0;
+    fields[`out${axis}`] = out.strides[axis] ?? 0;
   }
-  const consts = `${prelude}const RANK = ${Math.max(1, rank)};\n`;
+  const item = fours ? 'vec4<Real>' : 'Real';
+  const consts = `${prelude}alias Item = ${item};\nconst RANK = ${Math.max(1, rank)};\n`;
   return {
     shader: 'copy_strided',
     prelude: consts,

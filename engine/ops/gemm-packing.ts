@@ -7,6 +7,7 @@ import {
   outParams,
   type Product,
   type RunLayout,
+  runsOfB,
   tileText,
 } from './gemm-product.ts';
 
@@ -37,6 +38,36 @@ export function packDispatch(
   const batch = aLayout.batch === 0 ? 0 : blocks * runStride;
   const layout = { start: 0, batch, line: blockTerms, run: blockTerms, runStride, step: 1 };
   return { dispatch, packed, layout, unit: `alias AUnit = vec4<${isHalf ? 'f16' : 'Real'}>;\n` };
+}
+
+/** B, and the dispatch that packs it if there is one. */
+export interface Right extends Pick<Product, 'b' | 'params' | 'vec4OperandsShader'> {
+  readonly packing?: Dispatch;
+}
+
+/** Elements of the largest B that is packed, 128 MiB: the smallest binding limit of the adapters we know of. */
+const MOST_PACKED = 2 ** 25;
+
+/**
+ * B as it is, or copied to where four columns are one vec4. The copy takes longer than reading it as it lies, but spares
+ * lavapipe a program: a second of compiling. SwiftShader (4 lanes) compiles quickly.
+ */
+export function rightByFour(
+  product: Product,
+  newTemp: (size: number) => Operand,
+  adapter: AdapterProfile,
+): Right {
+  const { batches, terms, columns, b, bLayout, vec4OperandsShader } = product;
+  const padded = Math.ceil(columns / 4) * 4;
+  const isPacked = bLayout && !vec4OperandsShader && batches * terms * padded <= MOST_PACKED;
+  if (!isPacked || adapter.family !== 'software' || adapter.subgroupSize === 4) return product;
+  // Its terms are the rows of what is packed.
+  const turned = { ...product, rows: terms, terms: columns, a: b, aLayout: bLayout };
+  const { dispatch, packed, layout } = packDispatch(turned, padded, newTemp, {
+    ...adapter,
+    precision: 'f32',
+  });
+  return { ...runsOfB(layout, batches, terms, padded), b: packed, packing: dispatch };
 }
 
 /** Adds the partial sums [splits, batches, rows, columns filled up to vec4s] and puts them where the output has them. */

@@ -2,7 +2,7 @@
 
 const MAX_BLOCK_TERMS = 64;
 /** Where a program of 8 lanes or more can stop: one program per length would compile for seconds on lavapipe. */
-const STOPS = [32, MAX_BLOCK_TERMS] as const;
+const STOPS = [12, 32, MAX_BLOCK_TERMS] as const;
 
 /**
  * Length of the blocks into which `terms` are cut: at most 64, wasting little at the last one. SwiftShader (4 lanes)
@@ -10,17 +10,17 @@ const STOPS = [32, MAX_BLOCK_TERMS] as const;
  */
 export function panelTerms(terms: number, lanes: number): number {
   const length = Math.ceil(terms / Math.ceil(terms / MAX_BLOCK_TERMS));
-  return lanes === 4 ? Math.ceil(length / 4) * 4 : length <= STOPS[0] ? STOPS[0] : STOPS[1];
+  return lanes === 4 ? Math.ceil(length / 4) * 4 : (STOPS.find((stop) => stop >= length) ?? MAX_BLOCK_TERMS);
 }
 
-/** Consts LANES and MOST_TERMS and the function `multiply_block`, for shaders/gemm_panel.wgsl. */
+/** Consts LANES and MOST_TERMS and the function `multiply_block`, for shaders/gemm_panel.wgsl. A block stops where its terms end. */
 export function multiplyBlock(lanes: number, blockTerms: number): string {
   const stops = lanes === 4 ? [blockTerms] : STOPS;
   const lines: string[] = [];
   let k = 0;
   for (const stop of stops) {
     // Not as a loop of one turn: half as fast on lavapipe.
-    if (k > 0) lines.push(`if (params.block_terms > ${k}u) {`);
+    if (k > 0) lines.push(`if (block_terms > ${k}u) {`);
     for (; k < stop; k++) {
       const load = Math.floor(k / (4 * lanes));
       const place = k % (4 * lanes);
@@ -32,7 +32,7 @@ export function multiplyBlock(lanes: number, blockTerms: number): string {
   lines.push('}'.repeat(stops.length - 1));
   return `const LANES = ${lanes}u;
 const MOST_TERMS = ${k}u;
-fn multiply_block(i_row: u32, start: vec4<Real>) -> vec4<Real> {
+fn multiply_block(i_row: u32, block_terms: u32, start: vec4<Real>) -> vec4<Real> {
   var sum = start;
   ${lines.join('\n  ')}
   return sum;
@@ -40,23 +40,16 @@ fn multiply_block(i_row: u32, start: vec4<Real>) -> vec4<Real> {
 `;
 }
 
-const BY_FOUR = `alias Unit = vec4<Real>;
-alias Places = u32;
+const A_BY_FOUR = `alias Places = u32;
 alias Inside = bool;
 fn are_terms(k: u32, end: u32) -> Inside { return k < end; }
 fn places_of_terms(k: u32) -> Places { return a_term(k); }
 fn load_terms(i_row: u32, terms: Places) -> vec4<Real> {
   return vec4<Real>(a[(i_row + terms) / 4u]);
 }
-fn places_of_columns(n: u32) -> Places { return out_column(n); }
-fn load_sums(i_row: u32, columns: Places) -> vec4<Real> { return out[(i_row + columns) / 4u]; }
-fn store_sums(i_row: u32, columns: Places, n: u32, sums: vec4<Real>) {
-  out[(i_row + columns) / 4u] = sums;
-}
 `;
 
-const BY_ONE = `alias Unit = Real;
-alias Places = vec4u;
+const A_BY_ONE = `alias Places = vec4u;
 alias Inside = vec4<bool>;
 fn are_terms(k: u32, end: u32) -> Inside {
   return vec4u(k) + vec4u(0u, 1u, 2u, 3u) < vec4u(end);
@@ -69,16 +62,29 @@ fn load_terms(i_row: u32, terms: Places) -> vec4<Real> {
   let i = vec4u(i_row) + terms;
   return vec4<Real>(a[i.x], a[i.y], a[i.z], a[i.w]);
 }
-fn places_of_columns(n: u32) -> Places {
+`;
+
+const OUT_BY_FOUR = `alias Unit = vec4<Real>;
+alias OutPlaces = u32;
+fn places_of_columns(n: u32) -> OutPlaces { return out_column(n); }
+fn load_sums(i_row: u32, columns: OutPlaces) -> vec4<Real> { return out[(i_row + columns) / 4u]; }
+fn store_sums(i_row: u32, columns: OutPlaces, n: u32, sums: vec4<Real>) {
+  out[(i_row + columns) / 4u] = sums;
+}
+`;
+
+const OUT_BY_ONE = `alias Unit = Real;
+alias OutPlaces = vec4u;
+fn places_of_columns(n: u32) -> OutPlaces {
   let inside = min(vec4u(n) + vec4u(0u, 1u, 2u, 3u), vec4u(params.columns - 1u));
   return vec4u(out_column(inside.x), out_column(inside.y),
                out_column(inside.z), out_column(inside.w));
 }
-fn load_sums(i_row: u32, columns: Places) -> vec4<Real> {
+fn load_sums(i_row: u32, columns: OutPlaces) -> vec4<Real> {
   let i = vec4u(i_row) + columns;
   return vec4<Real>(out[i.x], out[i.y], out[i.z], out[i.w]);
 }
-fn store_sums(i_row: u32, columns: Places, n: u32, sums: vec4<Real>) {
+fn store_sums(i_row: u32, columns: OutPlaces, n: u32, sums: vec4<Real>) {
   let i = vec4u(i_row) + columns;
   out[i.x] = sums.x;
   if (n + 1u < params.columns) { out[i.y] = sums.y; }
@@ -88,4 +94,5 @@ fn store_sums(i_row: u32, columns: Places, n: u32, sums: vec4<Real>) {
 `;
 
 /** WGSL: how gemm_panel reads four terms of A and writes four columns of the output, as vec4s or one by one. */
-export const panelAccess = (isByFour: boolean): string => (isByFour ? BY_FOUR : BY_ONE);
+export const panelAccess = (isAByFour: boolean, isOutByFour: boolean): string =>
+  (isAByFour ? A_BY_FOUR : A_BY_ONE) + (isOutByFour ? OUT_BY_FOUR : OUT_BY_ONE);

@@ -1,7 +1,7 @@
 // Which product of matrices a matmul is. The three directions of conv2d are in gemm-conv.ts; the kernels are the same.
 import type { AdapterProfile, KernelPlan } from '../dispatch.ts';
-import { isVec4, type Product, plainLines, runsOfB } from './gemm-product.ts';
-import { isWorthPacking, planGemm } from './gemm-variants.ts';
+import { type Product, plainLines, runsOfB } from './gemm-product.ts';
+import { panelAccessOf, planGemm } from './gemm-variants.ts';
 
 /** Sizes of a batched product C[z] = A[z] B[z] and the strides of A and B in elements. C [batch, M, N] is contiguous. */
 interface MatmulGeometry {
@@ -61,13 +61,15 @@ function productOf(g: MatmulGeometry, rows: Factor, columns: Factor): Product {
  */
 function costOf(product: Product, adapter: AdapterProfile): number {
   const { family, subgroupSize } = adapter;
-  const { batches, rows, columns, terms, aLayout, outLayout } = product;
+  const { rows, columns, terms } = product;
   if (family !== 'software' || subgroupSize === 0) return rows * Math.ceil(columns / 64);
   const blocks = Math.ceil(columns / (4 * subgroupSize));
-  // SwiftShader (4 lanes) runs without bounds checks, which are the most of what a load costs.
-  const loading = (product.vec4OperandsShader ? 10 : 20) / (subgroupSize === 4 ? 4 : 1);
-  if (!isWorthPacking(product, adapter)) return blocks * (rows + loading);
-  const packing = isVec4(aLayout, batches, rows, terms) ? 0 : rows;
-  const finishing = isVec4(outLayout, batches, rows, columns) ? 0 : (32 * blocks * rows) / terms;
-  return blocks * (rows + loading) + packing + finishing;
+  // SwiftShader (4 lanes) runs without bounds checks, which are the most of what a load costs, and packs no B.
+  const [byFour, byOne] = subgroupSize === 4 ? [2.5, 5] : [10, 30];
+  const loading = product.vec4OperandsShader ? byFour : byOne;
+  const { isAByFour, isPacked, isOutByFour, isFinished } = panelAccessOf(product, adapter);
+  const turn = 1 + (isAByFour ? 0 : 0.15) + (isOutByFour ? 0 : 0.15);
+  const packing = isPacked ? rows : 0;
+  const finishing = isFinished ? (32 * blocks * rows) / terms : 0;
+  return blocks * (turn * rows + loading) + packing + finishing;
 }

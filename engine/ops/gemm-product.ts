@@ -21,6 +21,8 @@ export interface Product extends ProductFacts {
   readonly vec4OperandsShader?: ShaderName;
   /** WGSL in place of FOUR_COLUMNS, where the operands file and the place of four columns allow to load less. */
   readonly fourColumns?: string;
+  /** Where B lies, if it is a matrix: lines are terms, elements columns. */
+  readonly bLayout?: RunLayout;
   readonly params: Readonly<Record<string, number>>;
   /** Buffers of A and B, and of the result. */
   readonly a: Operand;
@@ -66,8 +68,9 @@ export function runsOfB(
   batches: number,
   terms: number,
   columns: number,
-): Pick<Product, 'operandsShader' | 'vec4OperandsShader' | 'params'> {
+): Pick<Product, 'operandsShader' | 'vec4OperandsShader' | 'bLayout' | 'params'> {
   return {
+    bLayout: layout,
     operandsShader: 'operands_matmul',
     vec4OperandsShader: isVec4(layout, batches, terms, columns) ? 'operands_matmul_vec4' : undefined,
     params: {

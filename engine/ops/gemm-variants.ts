@@ -7,7 +7,7 @@ import {
   type GemmVariant,
   type KernelPlan,
 } from '../dispatch.ts';
-import { finishDispatch, packDispatch } from './gemm-packing.ts';
+import { finishDispatch, packDispatch, type Right, rightByFour } from './gemm-packing.ts';
 import { multiplyBlock, panelAccess, panelTerms } from './gemm-panel.ts';
 import {
   A_ADDRESS,
@@ -32,8 +32,11 @@ interface Launch {
   readonly splits: number;
   readonly splitTerms: number;
   /** Whether B is read four columns at a time. */
-  readonly isByFour: boolean;
-  /** Set where A and the output are read and written by vec4: the block of terms that A is packed in, if it must be. */
+  readonly isBByFour: boolean;
+  /** Whether A is read by vec4, and the output written so; it is finished then if it does not lie so. */
+  readonly isAByFour: boolean;
+  readonly isOutByFour: boolean;
+  /** The block of terms that A is packed in, if it must be. */
   readonly packedTerms?: number;
 }
 
@@ -86,14 +89,14 @@ export function planGemm(product: Product, adapter: AdapterProfile): KernelPlan 
   if (batches * rows * columns === 0) return { steps: [] };
   if (terms === 0) return { steps: [{ clear: product.out }] };
   const launch = launchers[chooseVariant(product, adapter)](product, adapter);
-  const { splits, packedTerms, isByFour } = launch;
+  const { splits, packedTerms, isAByFour, isBByFour, isOutByFour } = launch;
   const steps: Dispatch[] = [];
   const temps: number[] = [];
   const newTemp = (size: number) => ({ temp: product.firstTemp + temps.push(size) - 1 });
 
   let { a, aLayout, out, outLayout } = product;
-  let aUnit = `alias AUnit = ${packedTerms === undefined ? 'Real' : 'vec4<Real>'};\n`;
-  if (packedTerms !== undefined && shouldPack(product, adapter)) {
+  let aUnit = `alias AUnit = ${isAByFour ? 'vec4<Real>' : 'Real'};\n`;
+  if (packedTerms !== undefined) {
     const packing = packDispatch(product, packedTerms, newTemp, adapter);
     steps.push(packing.dispatch);
     a = packing.packed;
@@ -102,12 +105,14 @@ export function planGemm(product: Product, adapter: AdapterProfile): KernelPlan 
   }
   const paddedColumns = Math.ceil(columns / 4) * 4;
   const partialSize = batches * rows * paddedColumns;
-  if (splits > 1 || (packedTerms !== undefined && !isOutVec4(product))) {
+  if (splits > 1 || (isOutByFour && !isOutVec4(product))) {
     out = newTemp(splits * partialSize);
     outLayout = plainLines(columns, { batch: rows * paddedColumns, line: paddedColumns, step: 1 });
   }
-  const vec4Operands = isByFour ? product.vec4OperandsShader : undefined;
-  const fourColumns = isByFour && !vec4Operands ? fourColumnsOf(product, adapter) : '';
+  const right: Right = isBByFour ? rightByFour(product, newTemp, adapter) : product;
+  if (right.packing) steps.push(right.packing);
+  const vec4Operands = isBByFour ? right.vec4OperandsShader : undefined;
+  const fourColumns = isBByFour && !vec4Operands ? fourColumnsOf(product, adapter) : '';
   steps.push({
     shader: launch.shader,
     operandsShader: vec4Operands ?? product.operandsShader,
@@ -124,9 +129,9 @@ export function planGemm(product: Product, adapter: AdapterProfile): KernelPlan 
       out_size: partialSize,
       ...aParams(aLayout),
       ...outParams(outLayout),
-      ...product.params,
+      ...right.params,
     },
-    operands: [a, product.b, out],
+    operands: [a, right.b, out],
     workgroups: foldWorkgroups(launch.workgroupCount, adapter),
   });
   if (out !== product.out) steps.push(finishDispatch(product, out, splits, adapter));
@@ -159,16 +164,47 @@ function shouldPack(product: Product, { family }: AdapterProfile): boolean {
   return (isColliding && columns >= MIN_PACKING_COLUMNS) || !isVec4(aLayout, batches, rows, terms);
 }
 
-/** Fewer turns of a panel, each a row times a block, take less time one by one than a dispatch that packs or finishes. */
-const MIN_PACKED_TURNS = 1024;
+/** What it costs a panel to read or write four numbers one by one, and to pack or finish them: in vec4s. */
+const FOUR_BY_ONE = 1.6;
+const COPYING = 2.6;
 
-/** Whether a panel is so large that A and the output are brought into vec4s if they do not lie so. */
-export function isWorthPacking(
-  { batches, rows, columns, terms }: Pick<Product, 'batches' | 'rows' | 'columns' | 'terms'>,
-  { subgroupSize: lanes }: AdapterProfile,
-): boolean {
-  const blocks = Math.ceil(columns / (4 * lanes)) * Math.ceil(terms / panelTerms(terms, lanes));
-  return batches * rows * blocks >= MIN_PACKED_TURNS;
+/** How a panel reads A and writes the output: by vec4 or one by one, and what is done for the vec4s. */
+export interface PanelAccess {
+  readonly isAByFour: boolean;
+  readonly isPacked: boolean;
+  readonly isOutByFour: boolean;
+  readonly isFinished: boolean;
+}
+
+/**
+ * Decides about vec4s. A single product always gets them: a program for another way would take lavapipe a second to
+ * compile. Of batches, such as those of attention, many products are small, and how often they use each vec4 decides:
+ * A for each block of columns, the output for each block of terms.
+ */
+export function panelAccessOf(product: Product, adapter: AdapterProfile): PanelAccess {
+  const { batches, columns, terms, aLayout } = product;
+  const { subgroupSize: lanes } = adapter;
+  const columnBlocks = Math.ceil(columns / (4 * lanes));
+  const termBlocks = Math.ceil(terms / panelTerms(terms, lanes));
+  const isWorthwhile = (uses: number) => batches === 1 || uses * (FOUR_BY_ONE - 1) >= COPYING;
+  const isAReady = !shouldPack(product, adapter);
+  const isAByFour = isAReady || isWorthwhile(aLayout.batch === 0 ? batches * columnBlocks : columnBlocks);
+  const isOutReady = isOutVec4(product) || panelSplit(product, adapter).splits > 1;
+  const isOutByFour = isOutReady || isWorthwhile(2 * termBlocks - 1);
+  const [isPacked, isFinished] = [isAByFour && !isAReady, isOutByFour && !isOutReady];
+  return { isAByFour, isPacked, isOutByFour, isFinished };
+}
+
+/** How many rows a panel's workgroups take, and into how many parts its sums are split. */
+function panelSplit(product: Product, adapter: AdapterProfile) {
+  const lanes = adapter.subgroupSize;
+  const columnBlocks = product.batches * Math.ceil(product.columns / (4 * lanes));
+  // Rows share the filling of a panel, so they are divided only where workgroups would be too few.
+  const rowBlocksWanted = Math.ceil(WORKGROUPS_WANTED.software / columnBlocks);
+  const blockRows = Math.min(product.rows, Math.max(16, Math.ceil(product.rows / rowBlocksWanted)));
+  const blocks = columnBlocks * Math.ceil(product.rows / blockRows);
+  const blockTerms = panelTerms(product.terms, lanes);
+  return { blockRows, blocks, blockTerms, ...splitProduct(product, blocks, blockTerms, adapter) };
 }
 
 const launchers: Record<GemmVariant, (product: Product, adapter: AdapterProfile) => Launch> = {
@@ -182,7 +218,9 @@ const launchers: Record<GemmVariant, (product: Product, adapter: AdapterProfile)
       blockRows: 1,
       splits,
       splitTerms,
-      isByFour: false,
+      isBByFour: false,
+      isAByFour: false,
+      isOutByFour: false,
     };
   },
 
@@ -198,7 +236,9 @@ const launchers: Record<GemmVariant, (product: Product, adapter: AdapterProfile)
       blockRows,
       splits,
       splitTerms,
-      isByFour: false,
+      isBByFour: false,
+      isAByFour: false,
+      isOutByFour: false,
     };
   },
 
@@ -213,31 +253,27 @@ const launchers: Record<GemmVariant, (product: Product, adapter: AdapterProfile)
       blockRows: WIDE.side,
       splits,
       splitTerms,
-      isByFour: true,
-      packedTerms: WIDE.terms,
+      isBByFour: true,
+      isAByFour: true,
+      isOutByFour: true,
+      packedTerms: shouldPack(product, adapter) ? WIDE.terms : undefined,
     };
   },
 
   panel(product, adapter) {
-    const lanes = adapter.subgroupSize;
-    const columnBlocks = product.batches * Math.ceil(product.columns / (4 * lanes));
-    // Rows share the filling of a panel, so they are divided only where workgroups would be too few.
-    const rowBlocksWanted = Math.ceil(WORKGROUPS_WANTED.software / columnBlocks);
-    const blockRows = Math.min(product.rows, Math.max(16, Math.ceil(product.rows / rowBlocksWanted)));
-    const blocks = columnBlocks * Math.ceil(product.rows / blockRows);
-    const blockTerms = panelTerms(product.terms, lanes);
-    const { splits, splitTerms } = splitProduct(product, blocks, blockTerms, adapter);
-    const isReady = !shouldPack(product, adapter) && (splits > 1 || isOutVec4(product));
-    const isPacked = isReady || isWorthPacking(product, adapter);
+    const { blockRows, blocks, blockTerms, splits, splitTerms } = panelSplit(product, adapter);
+    const { isAByFour, isPacked, isOutByFour } = panelAccessOf(product, adapter);
     return {
       shader: 'gemm_panel',
-      consts: `enable subgroups;\n${multiplyBlock(lanes, blockTerms)}${panelAccess(isPacked)}`,
+      consts: `enable subgroups;\n${multiplyBlock(adapter.subgroupSize, blockTerms)}${panelAccess(isAByFour, isOutByFour)}`,
       workgroupCount: blocks * splits,
       blockRows,
       blockTerms,
       splits,
       splitTerms,
-      isByFour: true,
+      isBByFour: true,
+      isAByFour,
+      isOutByFour,
       packedTerms: isPacked ? blockTerms : undefined,
     };
   },

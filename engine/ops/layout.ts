@@ -42,7 +42,12 @@ export const permuteOp = defineOp<PermuteAttrs>({
         order.map((_, axis) => order.indexOf(axis)),
       ),
   ],
-  examples: [{ inputs: [[2, 3, 4]], attrs: { order: [2, 0, 1] } }],
+  examples: [
+    { inputs: [[2, 3, 4]], attrs: { order: [2, 0, 1] } },
+    // Runs of whole vec4s, and runs that are none.
+    { inputs: [[2, 3, 8]], attrs: { order: [1, 0, 2] } },
+    { inputs: [[2, 3, 6]], attrs: { order: [1, 0, 2] } },
+  ],
 });
 
 /** Reorders axes: out.shape[i] = x.shape[order[i]]. Throws ShapeError unless each axis is named once. */
@@ -93,7 +98,12 @@ export const sliceOp = defineOp<BoxAttrs>({
     steps: [copyStep(output, { input: 0 }, boxLayout(x, starts), packed(output), adapter)],
   }),
   vjp: [(g, [x], _, { starts }) => pad(g, starts, x.shape)],
-  examples: [{ inputs: [[4, 5]], attrs: { starts: [1, 2], shape: [2, 3] } }],
+  examples: [
+    { inputs: [[4, 5]], attrs: { starts: [1, 2], shape: [2, 3] } },
+    // Whole vec4s at both ends, and a start amid one.
+    { inputs: [[3, 12]], attrs: { starts: [1, 4], shape: [2, 8] } },
+    { inputs: [[3, 12]], attrs: { starts: [1, 2], shape: [2, 8] } },
+  ],
 });
 
 /** The box [shape] that begins at index `starts`. Throws ShapeError when it leaves the tensor. */
@@ -113,7 +123,10 @@ export const padOp = defineOp<BoxAttrs>({
     steps: [{ clear: 'output' }, copyStep(x, { input: 0 }, packed(x), boxLayout(output, starts), adapter)],
   }),
   vjp: [(g, [x], _, { starts }) => slice(g, starts, x.shape)],
-  examples: [{ inputs: [[2, 3]], attrs: { starts: [1, 0], shape: [4, 5] } }],
+  examples: [
+    { inputs: [[2, 3]], attrs: { starts: [1, 0], shape: [4, 5] } },
+    { inputs: [[2, 4]], attrs: { starts: [1, 4], shape: [3, 8] } },
+  ],
 });
 
 /** Zeros [shape] with x laid in at index `starts`: the adjoint of `slice`. Throws ShapeError when x does not fit in. */

@@ -2,6 +2,7 @@
 import type { AdapterProfile, Dispatch, KernelPlan, Operand } from '../dispatch.ts';
 import { ShapeError } from '../errors.ts';
 import { formatShape, type Shape, sizeOf } from '../shape.ts';
+import { shareRows, teamFor } from './row-teams.ts';
 import { spanOf } from './span.ts';
 
 /** Below this many results a long axis is cut into parts, so that all threads have work. */
@@ -102,13 +103,58 @@ function cut(sums: number, summed: readonly Axis[], isInner: boolean, adapter: A
     return { parts: Math.ceil(size / SHORTEST_PART), partSize: SHORTEST_PART, lanes: 1 };
   }
   if (parts === 1 || !isInner) return { parts, partSize, lanes: 1 };
-  // Threads side by side read numbers side by side: all of them on GPUs, on software adapters those of a subgroup.
-  if (adapter.family === 'gpu') return { parts, partSize, lanes: parts };
+  // Threads side by side read numbers side by side: those of a subgroup. GPUs have teams for it.
   const lanes = Math.max(4, adapter.subgroupSize);
   if (summed.length > 1 || parts < lanes) return { parts, partSize, lanes: 1 };
   const bundleSize = Math.ceil(size / Math.floor(parts / lanes));
   const share = Math.ceil(bundleSize / lanes);
   return { parts: Math.ceil(size / (share * lanes)) * lanes, partSize: share, lanes };
+}
+
+/** WGSL: where sum `o` begins, and run `run` of it from there: a run goes along the innermost summed axis, number 2. */
+const PLACES = `fn kept_at(o: u32) -> vec2u {
+  // The innermost axis is number 2; the outermost takes what is left.
+  var rest = o;
+  var i = vec2u(0u);
+  if (params.k2 > 1u) {
+    i += (rest % params.k2) * vec2u(params.a_kept2, params.b_kept2);
+    rest /= params.k2;
+  }
+  if (params.k1 > 1u) {
+    i += (rest % params.k1) * vec2u(params.a_kept1, params.b_kept1);
+    rest /= params.k1;
+  }
+  return i + rest * vec2u(params.a_kept0, params.b_kept0);
+}
+fn run_at(run: u32) -> vec2u {
+  let i0 = run / params.q1;
+  let i1 = run - i0 * params.q1;
+  return i0 * vec2u(params.a_summed0, params.b_summed0)
+    + i1 * vec2u(params.a_summed1, params.b_summed1);
+}
+`;
+
+/** Along what the kernel's threads are shared out, and how terms are cut: the same fields but for teams. */
+function launchOf(
+  sums: number,
+  size: number,
+  summed: readonly Axis[],
+  isInner: boolean,
+  adapter: AdapterProfile,
+) {
+  if (isInner && adapter.family === 'gpu' && size > 0) {
+    const team = teamFor(size);
+    // In turns of the team, which is as long as a part's lines are.
+    const turns = partsOf(Math.ceil(size / team), sums * team, adapter);
+    const [parts, partSize] = [turns.parts, turns.partSize * team];
+    const { prelude, params, workgroups } = shareRows(sums * parts, team, adapter);
+    const fields = { ...params, count: sums * parts, parts, part_size: partSize, size };
+    return { shader: 'reduce_rows', prelude, params: fields, workgroups, parts } as const;
+  }
+  const { parts, partSize, lanes } = cut(sums, summed, isInner, adapter);
+  const { prelude, params, workgroups } = spanOf(sums * parts, adapter);
+  const cutFields = { sums, parts, part_size: partSize, lanes, size, is_part_inner: Number(isInner) };
+  return { shader: 'reduce', prelude, params: { ...params, ...cutFields }, workgroups, parts } as const;
 }
 
 const numbers = (count: number): string => (count === 4 ? 'vec4<Real>' : 'Real');
@@ -133,25 +179,22 @@ function passes(
   }
   const isInner = axes.at(-1)?.isSummed ?? true;
   const sums = sizeOf(kept.map(({ size }) => size));
-  const { parts, partSize, lanes } = cut(sums, summed, isInner, adapter);
+  const size = sizeOf(summed.map((axis) => axis.size));
+  const { shader, prelude, params, workgroups, parts } = launchOf(sums, size, summed, isInner, adapter);
   // Where terms come in fours, four of a sum become one number, or four sums stay side by side.
   const isFolded = fours !== null && isInner;
   const numbersPerSum = fours && !isFolded ? 4 : 1;
-  const span = spanOf(sums * parts, adapter);
-  const prelude = `${span.prelude}alias Item = ${numbers(fours ? 4 : 1)};
+  const types = `alias Item = ${numbers(fours ? 4 : 1)};
 alias Out = ${numbers(numbersPerSum)};
 fn finish(total: Item) -> Out { return ${isFolded ? 'dot(total, Item(1))' : 'total'}; }
 `;
-  const size = sizeOf(summed.map((axis) => axis.size));
-  const cutFields = { sums, parts, part_size: partSize, lanes, size, is_part_inner: Number(isInner) };
-  const fields = { ...cutFields, ...axisFields(kept, summed) };
   const first: Dispatch = {
-    shader: 'reduce',
+    shader,
     operandsShader: from.length === 2 ? 'product_terms' : 'sum_terms',
-    prelude,
-    params: { ...span.params, ...fields },
+    prelude: prelude + types + PLACES,
+    params: { ...params, ...axisFields(kept, summed) },
     operands: [...from, parts === 1 ? 'output' : { temp: firstTemp }],
-    workgroups: span.workgroups,
+    workgroups,
   };
   if (parts === 1) return { steps: [first], temps: [] };
   const results = sums * numbersPerSum;

@@ -1,5 +1,5 @@
 // Softmax and its logarithm: ops of their own, because composed of exp and sum they would overflow or take six passes.
-import { type AdapterProfile, foldWorkgroups, type KernelPlan, type KernelRequest } from '../dispatch.ts';
+import type { KernelPlan, KernelRequest } from '../dispatch.ts';
 import { apply, defineOp } from '../op.ts';
 import { normalizeAxis, sizeOf } from '../shape.ts';
 import type { NdArray, Tensor } from '../tensor.ts';
@@ -7,6 +7,7 @@ import { mul, sub, sumProduct } from './arithmetic.ts';
 import { sum } from './broadcast.ts';
 import { nanWgsl } from './nan.ts';
 import { exp } from './pointwise.ts';
+import { shareRows, teamFor } from './row-teams.ts';
 import { spanOf } from './span.ts';
 
 interface AxisAttrs {
@@ -57,25 +58,18 @@ function planSoftmax(
   const functions = nanWgsl(lanes) + (isFolded ? foldedWgsl : sideBySideWgsl) + finish;
   const operands = [{ input: 0 }, 'output'] as const;
   if (inner === 1 && adapter.family === 'gpu') {
-    const { params, workgroups } = shareRows(sizeOf(x) / size, size / lanes, adapter);
-    const prelude = `const GROUP = ${ROW_GROUP}u;\n${functions}`;
-    return { steps: [{ shader: 'softmax_rows', prelude, params, operands, workgroups }] };
+    const rows = sizeOf(x) / size;
+    const { prelude, params, workgroups } = shareRows(rows, teamFor(size / lanes), adapter);
+    const fields = { ...params, rows, size: size / lanes };
+    return {
+      steps: [{ shader: 'softmax_rows', prelude: prelude + functions, params: fields, operands, workgroups }],
+    };
   }
   const { prelude, params, workgroups } = spanOf(sizeOf(x) / size / (isFolded ? 1 : lanes), adapter);
   const fields = isFolded ? { ...params, size: size / 4, inner } : { ...params, size, inner: inner / lanes };
   return {
     steps: [{ shader: 'softmax', prelude: prelude + functions, params: fields, operands, workgroups }],
   };
-}
-
-/** Threads per workgroup where several share a row. */
-const ROW_GROUP = 64;
-
-/** Rows of `size` items for workgroups in which as many threads share a row as it has items, if there are so many. */
-function shareRows(rows: number, size: number, adapter: AdapterProfile) {
-  const team = Math.min(ROW_GROUP, 2 ** Math.ceil(Math.log2(size)));
-  const workgroups = foldWorkgroups(Math.ceil((rows * team) / ROW_GROUP), adapter);
-  return { params: { rows, groups_x: workgroups[0], size, team }, workgroups };
 }
 
 const examples = [
