@@ -6,6 +6,7 @@ import type { GpuDevice } from '../engine/gpu-device.ts';
 import { openDevice } from '../engine/node-device.ts';
 import { randomStream } from '../engine/random-bits.ts';
 import { release } from '../engine/tensor.ts';
+import type { Recompute } from '../engine/trace.ts';
 import { uploadBatch } from '../isnet/batch.ts';
 import { stageNames } from '../isnet/deep-supervision.ts';
 import { quantile } from '../isnet/evaluation/bootstrap.ts';
@@ -29,10 +30,17 @@ interface Setting {
 interface Mode {
   readonly name: string;
   readonly isnet: (IsnetOptions & { readonly atStages?: boolean }) | null;
+  readonly recompute?: Recompute;
 }
 
 const classifier: Mode = { name: 'classifier', isnet: null };
 const stochastic: Mode = { name: 'stochastic', isnet: { variant: 'stochastic' } };
+const recomputing = (mode: Mode, recompute: Recompute): Mode => ({
+  ...mode,
+  name: `${mode.name}, recompute ${recompute}`,
+  recompute,
+});
+const original: Mode = { name: 'original', isnet: { variant: 'original' } };
 
 const settings: readonly Setting[] = [
   {
@@ -45,13 +53,22 @@ const settings: readonly Setting[] = [
       stochastic,
       { name: 'selective', isnet: { variant: 'selective' } },
       { name: 'dual', isnet: { variant: 'dual' } },
-      { name: 'original', isnet: { variant: 'original' } },
+      original,
+      { name: 'original, 2 classes at once', isnet: { variant: 'original', classesAtOnce: 2 } },
+      recomputing(original, 'cheap'),
+      recomputing(original, 'all'),
       { name: 'stochastic by LRP-Flex', isnet: { variant: 'stochastic', propagation: 'flex' } },
       { name: 'original by gradient x input', isnet: { variant: 'original', propagation: 'gradient-input' } },
       { name: 'stochastic, deep supervision', isnet: { variant: 'stochastic', atStages: true } },
     ],
   },
-  { model: 'densenet121', batchSize: 1, size: 224, classCount: 3, modes: [classifier, stochastic] },
+  {
+    model: 'densenet121',
+    batchSize: 1,
+    size: 224,
+    classCount: 3,
+    modes: [classifier, stochastic, recomputing(stochastic, 'cheap'), recomputing(stochastic, 'all')],
+  },
 ];
 
 /** One row of the table. */
@@ -79,7 +96,7 @@ const P = 0.7;
 async function measureSteps(
   device: GpuDevice,
   { model: modelName, batchSize, size, classCount }: Setting,
-  { name, isnet }: Mode,
+  { name, isnet, recompute }: Mode,
   stepCount: number,
 ): Promise<StepResult> {
   const startMs = performance.now();
@@ -88,7 +105,7 @@ async function measureSteps(
   const optimizer = new SGD(model.namedParameters(), { momentum: 0.9 });
   const deepSupervision = isnet?.atStages ? stageNames(model) : [];
   const losses = isnet ? isnetObjective({ ...isnet, deepSupervision }) : classifierObjective();
-  const steps = new TrainStep(device, model, optimizer, { losses, clipNorm: 1, seed: 0 });
+  const steps = new TrainStep(device, model, optimizer, { losses, clipNorm: 1, seed: 0, recompute });
   const images = randomImages(batchSize, { channels: 3, size, classCount });
   const indices = Uint32Array.from({ length: batchSize }, (_, i) => i);
   const upload = () => uploadBatch(device, images, indices);

@@ -14,7 +14,6 @@ export interface RivalSetting {
   readonly name: string;
   readonly input: ModelInput;
   readonly networks: Networks;
-  readonly hasBatchNorm: boolean;
   /** The classifier among them, as weights files describe it. */
   readonly classifier: ModelConfig;
   /** Of training steps. */
@@ -31,7 +30,6 @@ export const settings: readonly RivalSetting[] = [
     name: `small, ${SIZE}x${SIZE}`,
     input: { channels: 1, height: SIZE, width: SIZE, classNames },
     networks: smallNetworks(sizes),
-    hasBatchNorm: sizes.batchNorm,
     classifier: { kind: 'small-cnn', ...sizes, weights: null },
     batchSize: 32,
     turnMs: 250,
@@ -46,7 +44,6 @@ export const settings: readonly RivalSetting[] = [
       classifier: (init, { channels, height }) =>
         createModel('resnet18', init, { classes: CLASS_COUNT, inChannels: channels, imageSize: height }),
     },
-    hasBatchNorm: true,
     classifier: { kind: 'resnet18', dropout: null, weights: null },
     batchSize: 8,
     turnMs: 250,

@@ -31,17 +31,14 @@ export interface TrainingCost {
   readonly classifierMs: Spread;
 }
 
-/**
- * Forward passes F that a step is worth, for K classes; isnet/rivals/README.md says why. `z` is 1 where the products z that
- * rules divide by are not those of the forward pass and have to be computed, which BatchNorm brings about; else 0.
- */
-const passesOf: Readonly<Record<string, (K: number, z: 0 | 1) => number>> = {
-  'isnet-original': (K, z) => 3 * (1 + z + K),
-  'isnet-selective': (_, z) => 3 * (2 + z),
-  'isnet-stochastic': (_, z) => 3 * (2 + z),
-  'isnet-dual': (_, z) => 3 * (4 + z),
+/** Forward passes F that a step is worth, for K classes; isnet/rivals/README.md says why. */
+const passesOf: Readonly<Record<string, (K: number) => number>> = {
+  'isnet-original': (K) => 3 * (1 + K),
+  'isnet-selective': () => 6,
+  'isnet-stochastic': () => 6,
+  'isnet-dual': () => 12,
   'isnet-flex': () => 6,
-  'isnet-deep-supervision': (_, z) => 3 * (2 + z),
+  'isnet-deep-supervision': () => 6,
   'isnet-gradient-input': (K) => 3 * (1 + K),
   'isnet-softmax-gradient-input': () => 6,
   'isnet-grad-cam': () => 3,
@@ -143,7 +140,7 @@ export async function trainingCosts(
   for (const [name, passes] of Object.entries(passesOf)) {
     if (!name.includes(filter)) continue;
     const method = methodNamed(name, all);
-    const forwardPasses = passes(setting.input.classNames.length, setting.hasBatchNorm ? 1 : 0);
+    const forwardPasses = passes(setting.input.classNames.length);
     const products = await countProducts(method, setting);
     const cost: TrainingCost = {
       setting: setting.name,

@@ -62,7 +62,10 @@ function normalization({ layer, params }: LayerCall, policy: GradientPolicy) {
   return affineOf({ weight: params.weight, bias, mean, variance }, (layer as BatchNorm2d).eps);
 }
 
-/** w' = w scale,  b' = b scale + shift, per output channel: BatchNorm after a layer is a layer. */
+/**
+ * w' = w scale,  b' = b scale + shift, per output channel: BatchNorm after a layer is a layer. For the call's own x and w' its
+ * product is scale L(x; w), of which the forward pass has made the costly part; other products have to be made with w'.
+ */
 function foldedCall(inner: LayerCall, norm: LayerCall, policy: GradientPolicy): AffineCall {
   const call = plainCall(inner, policy);
   const { scale, shift } = normalization(norm, policy);
@@ -72,19 +75,27 @@ function foldedCall(inner: LayerCall, norm: LayerCall, policy: GradientPolicy): 
     scale,
     weight.shape.map((size, axis) => (axis === outputAxis ? size : 1)),
   );
+  const folded = mul(weight, perOutput);
   return {
     ...call,
     params: {
-      weight: mul(weight, perOutput),
+      weight: folded,
       bias: policy.bias === 'zero' ? null : bias ? add(mul(bias, scale), shift) : shift,
+    },
+    apply(x, params) {
+      if (x !== call.x || params.weight !== folded) return call.apply(x, params);
+      const z = mul(call.apply(x, { weight, bias: null }), perChannel(scale));
+      return params.bias ? add(z, perChannel(params.bias)) : z;
     },
   };
 }
 
+/** [C] beside [N, C, H, W]. */
+const perChannel = (t: Tensor): Tensor => reshape(t, [t.shape[0], 1, 1]);
+
 /** BatchNorm alone: a diagonal map, one weight per channel. */
 function diagonalCall(norm: LayerCall, policy: GradientPolicy): AffineCall {
   const { scale, shift } = normalization(norm, policy);
-  const perChannel = (t: Tensor): Tensor => reshape(t, [t.shape[0], 1, 1]);
   return {
     x: norm.input,
     params: { weight: scale, bias: policy.bias === 'zero' ? null : shift },

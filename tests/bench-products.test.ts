@@ -87,3 +87,17 @@ describe('a training step of the small network', () => {
     expect(await passes('isnet-gradient-input')).toBeCloseTo(33 - first - 10 * last, 10);
   });
 });
+
+describe('a training step of ResNet-18', () => {
+  const [, resnet] = settings;
+
+  test('divides by products of the forward pass, whose BatchNorm is folded into the rules', async () => {
+    const [step, forward] = await Promise.all([
+      countProducts(methodNamed('isnet-stochastic'), resnet),
+      countForward(resnet),
+    ]);
+    // Six, and what z^B adds in the first layer. Nine, were the products of folded weights made again.
+    expect(step / forward).toBeGreaterThan(6);
+    expect(step / forward).toBeLessThan(6.3);
+  });
+});
