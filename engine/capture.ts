@@ -6,7 +6,13 @@ import { reshapeOp } from './ops/broadcast.ts';
 import { keep, scope, withRecording } from './scope.ts';
 import { formatShape } from './shape.ts';
 import { type Device, release, Tensor } from './tensor.ts';
-import { isRecordingDevice, type Recording, type RecordingDevice, Trace } from './trace.ts';
+import {
+  type CompileOptions,
+  isRecordingDevice,
+  type Recording,
+  type RecordingDevice,
+  Trace,
+} from './trace.ts';
 
 /** Tensors by name: what a captured step takes, and what it returns. */
 export type NamedTensors = Readonly<Record<string, Tensor>>;
@@ -40,10 +46,14 @@ const MAX_RECORDINGS = 8;
  * whatever may change from call to call must be a tensor: an input, or a tensor from outside that is overwritten by
  * `assign`. In the step reading back and making tensors of new numbers is refused with a UsageError. What the step
  * overwrites (parameters, running statistics) it overwrites at every call. No tensor may leave it but as an output.
+ *
+ * With `recompute` a recording keeps less from where it is made to where it is needed, and computes it again there: more
+ * work in less memory, with the same bits. A step that is a part of another does as that one does.
  */
 export function capture<Inputs extends NamedTensors, Outputs extends NamedTensors>(
   device: Device,
   step: (inputs: Inputs) => Outputs,
+  options: CompileOptions = {},
 ): CapturedStep<Inputs, Outputs> {
   const entries = new Map<string, Entry<Inputs>>();
 
@@ -66,7 +76,7 @@ export function capture<Inputs extends NamedTensors, Outputs extends NamedTensor
       if (entries.size < MAX_RECORDINGS) break;
       drop(oldest, entry);
     }
-    const fresh = record(recorder, step, inputs);
+    const fresh = record(recorder, step, inputs, options);
     entries.set(key, fresh);
     return fresh;
   };
@@ -165,6 +175,7 @@ function record<Inputs extends NamedTensors, Outputs extends NamedTensors>(
   device: RecordingDevice,
   step: (inputs: Inputs) => Outputs,
   inputs: Inputs,
+  options: CompileOptions,
 ): Entry<Inputs> {
   const { recorder } = device;
   const slots = changed(inputs, ({ shape }) => keep(full(device, shape, 0)));
@@ -176,7 +187,7 @@ function record<Inputs extends NamedTensors, Outputs extends NamedTensors>(
       for (const [name, t] of Object.entries(outputs)) trace.output(name, t);
     });
     checkNothingEscaped(trace);
-    return { trace, recording: device.compile(trace), slots };
+    return { trace, recording: device.compile(trace, options), slots };
   } catch (error) {
     trace.release(device);
     for (const slot of Object.values(slots)) release(slot);

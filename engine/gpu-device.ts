@@ -13,7 +13,14 @@ import { describeCall, ProgramCache } from './program.ts';
 import { createRecorder } from './scope.ts';
 import { formatShape, type Shape, sizeOf } from './shape.ts';
 import { type MemoryReport, type Op, type Storage, storageOf, type Tensor } from './tensor.ts';
-import { type Recording, type RecordingDevice, strayTensor, type Trace, TracedStorage } from './trace.ts';
+import {
+  type CompileOptions,
+  type Recording,
+  type RecordingDevice,
+  strayTensor,
+  type Trace,
+  TracedStorage,
+} from './trace.ts';
 
 /** What a `GpuDevice` is made of. */
 export interface GpuDeviceOptions {
@@ -119,15 +126,16 @@ export class GpuDevice implements RecordingDevice {
     }
   }
 
-  compile(trace: Trace): Recording {
+  compile(trace: Trace, options: CompileOptions = {}): Recording {
     this.#checkUsable('capture');
-    return new GpuRecording(trace, {
+    const context = {
       programs: this.#programs,
       pool: this.#pool,
       queue: this.#queue,
       profile: this.profile,
       checkUsable: () => this.#checkUsable('capture'),
-    });
+    };
+    return new GpuRecording(trace, context, options);
   }
 
   upload(values: ArrayLike<number>, shape: Shape): Storage {

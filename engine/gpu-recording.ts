@@ -9,7 +9,13 @@ import { describeCall, type OpCall, type ProgramCache } from './program.ts';
 import { type Command, schedule } from './schedule.ts';
 import { sizeOf } from './shape.ts';
 import type { Storage } from './tensor.ts';
-import { type Recording, type Trace, type TracedOutput, TracedStorage } from './trace.ts';
+import {
+  type CompileOptions,
+  type Recording,
+  type Trace,
+  type TracedOutput,
+  TracedStorage,
+} from './trace.ts';
 
 /** The parts of a device that a recording uses. */
 export interface RecordingContext {
@@ -60,12 +66,12 @@ export class GpuRecording implements Recording {
   #encoded: readonly QueueCommand[] | null = null;
   #results: readonly BufferBlock[] = [];
 
-  constructor(trace: Trace, context: RecordingContext) {
+  constructor(trace: Trace, context: RecordingContext, { recompute }: CompileOptions) {
     const { programs, profile } = context;
     this.#context = context;
     this.#outputs = trace.outputs;
     const describe = (call: OpCall) => programs.describe(call);
-    const commands = schedule(trace, { describe, maxBuffers: profile.maxStorageBuffers });
+    const commands = schedule(trace, { describe, maxBuffers: profile.maxStorageBuffers, recompute });
     this.#jobs = commands.map((command) => jobOf(command, profile));
     this.#overwritten = commands.flatMap((command) => (command.kind === 'copy' ? [command.to] : []));
     // What the step itself made, scalars and literals, has no other owner.
@@ -131,9 +137,10 @@ export class GpuRecording implements Recording {
       return (plan.temps ?? []).map((size) => request(where, size, i, i));
     });
     const { sizes, bufferOf } = planMemory(requests);
+    const total = sizes.reduce((sum, size) => sum + size, 0);
     const blocks = sizes.map((size, buffer) => {
       const { where } = requests[bufferOf.indexOf(buffer)];
-      const block = pool.acquire(() => where, size / 4);
+      const block = pool.acquire(() => `${where} of a step that needs ${total} bytes`, size / 4);
       this.#owned.push(block);
       return block;
     });

@@ -129,9 +129,10 @@ const nameOfValue = (v: MapValue): string => ('input' in v ? `x_${v.input}` : `y
 
 /**
  * Which operands of each step go through a veil. A compiler that sees several ops at once reckons x - x to be 0, (x + y) - y
- * to be x and square(sqrt(x)) to be x, also for NaN and infinity; those of GPUs make one rounding of the two of x y + z. So
- * numbers that could meet themselves again are hidden from it, and on GPUs, where kernels like these wait for memory, all
- * results are: then the kernel gives the bits of the single ops.
+ * to be x and square(sqrt(x)) to be x, also for NaN and infinity; Mesa's adds up (a b + c d) + (e f + g) in another order; and
+ * those of GPUs make one rounding of the two of x y + z. So numbers that could meet themselves again are hidden from it, and
+ * results that meet; on GPUs, where kernels like these wait for memory, all results are. Then the kernel gives the bits of
+ * the single ops.
  */
 function veiledOperands(steps: readonly MapStep[], { family }: AdapterProfile): boolean[][] {
   /** The inputs that the result of each step goes back to. */
@@ -142,7 +143,8 @@ function veiledOperands(steps: readonly MapStep[], { family }: AdapterProfile): 
     origins.push(distinct);
     const [first] = operands;
     const isChain = operands.length === 1 && 'result' in first && steps[first.result].operands.length === 1;
-    const isHidden = family === 'gpu' || isChain || distinct.length < all.length;
+    const isMeeting = operands.filter((v) => 'result' in v).length > 1;
+    const isHidden = family === 'gpu' || isChain || isMeeting || distinct.length < all.length;
     const isRepeated = (input: number, i: number) =>
       operands.findIndex((v) => 'input' in v && v.input === input) < i;
     return operands.map((v, i) => ('input' in v ? isRepeated(v.input, i) : isHidden));

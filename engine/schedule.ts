@@ -11,13 +11,16 @@ import {
   type MapValue,
 } from './map-kernel.ts';
 import type { OpCall } from './program.ts';
+import { recomputed } from './recompute.ts';
+import type { Unit } from './recompute-lives.ts';
 import { sizeOf } from './shape.ts';
 import type { Storage } from './tensor.ts';
-import { type Trace, type TracedCopy, type TracedOp, TracedStorage } from './trace.ts';
+import { type Recompute, type Trace, type TracedCopy, type TracedOp, TracedStorage } from './trace.ts';
 
 /** One op as it is. */
 export interface PlannedOp {
   readonly kind: 'op';
+  readonly entries: readonly TracedOp[];
   readonly call: OpCall;
   readonly plan: KernelPlan;
   readonly inputs: readonly Storage[];
@@ -27,6 +30,8 @@ export interface PlannedOp {
 /** Several elementwise ops as one kernel. */
 export interface PlannedMap {
   readonly kind: 'map';
+  /** The ops, in order. */
+  readonly entries: readonly TracedOp[];
   readonly name: string;
   readonly map: FusedMap;
   readonly inputs: readonly Storage[];
@@ -45,19 +50,23 @@ export interface ScheduleOptions {
   readonly describe: (call: OpCall) => KernelPlan;
   /** Buffers that one kernel can bind. */
   readonly maxBuffers: number;
+  /** What may be computed again to save memory. Default 'none'. */
+  readonly recompute?: Recompute;
 }
+
+type Entry = TracedOp | TracedCopy;
 
 // More would make kernels that take long to compile, for chains that are not met.
 const MAX_STEPS = 24;
 
-const isCopy = (entry: TracedOp | TracedCopy): entry is TracedCopy => 'to' in entry;
+const isCopy = (entry: Entry): entry is TracedCopy => 'to' in entry;
 
 const callOf = ({ op, inputShapes, attrs, shape }: TracedOp): OpCall => ({ op, inputShapes, attrs, shape });
 
 /** Entries whose results reach an output or a tensor from outside, in order. */
-function liveEntries({ entries, outputs }: Trace): (TracedOp | TracedCopy)[] {
-  const needed = new Set(outputs.map(({ storage }) => storage));
-  const live: (TracedOp | TracedCopy)[] = [];
+function liveEntries(entries: readonly Entry[], outputs: readonly Storage[]): Entry[] {
+  const needed = new Set(outputs);
+  const live: Entry[] = [];
   for (let i = entries.length - 1; i >= 0; i--) {
     const entry = entries[i];
     if (isCopy(entry)) {
@@ -97,19 +106,19 @@ class Group {
   }
 }
 
-/** Builds the schedule of one trace. */
+/** Builds the schedule of a program. */
 class Scheduler {
   readonly commands: Command[] = [];
   readonly #options: ScheduleOptions;
   /** Of each storage the ops and copies that read it; outputs are read by the caller, null. */
-  readonly #readers = new Map<Storage, (TracedOp | TracedCopy | null)[]>();
+  readonly #readers = new Map<Storage, (Entry | null)[]>();
   readonly #order = new Map<TracedOp, number>();
   #pending: Group[] = [];
 
-  constructor(trace: Trace, options: ScheduleOptions) {
+  constructor(program: readonly Entry[], outputs: readonly Storage[], options: ScheduleOptions) {
     this.#options = options;
-    const entries = liveEntries(trace);
-    const read = (storage: Storage, reader: TracedOp | TracedCopy | null) => {
+    const entries = liveEntries(program, outputs);
+    const read = (storage: Storage, reader: Entry | null) => {
       const readers = this.#readers.get(storage);
       if (readers) readers.push(reader);
       else this.#readers.set(storage, [reader]);
@@ -121,7 +130,7 @@ class Scheduler {
         for (const input of entry.inputs) read(input, entry);
       }
     });
-    for (const { storage } of trace.outputs) read(storage, null);
+    for (const storage of outputs) read(storage, null);
     for (const entry of entries) {
       if (isCopy(entry)) this.#copy(entry);
       else this.#op(entry);
@@ -183,7 +192,8 @@ class Scheduler {
   #emitOp(entry: TracedOp): void {
     const call = callOf(entry);
     const { inputs, output } = entry;
-    this.commands.push({ kind: 'op', call, plan: this.#options.describe(call), inputs, output });
+    const plan = this.#options.describe(call);
+    this.commands.push({ kind: 'op', entries: [entry], call, plan, inputs, output });
   }
 
   #emit(group: Group): void {
@@ -192,11 +202,12 @@ class Scheduler {
       return;
     }
     const name = group.members.map((member) => member.entry.op.name).join(' ');
-    this.commands.push({ kind: 'map', name, ...this.#kernelOf(group) });
+    const entries = group.members.map(({ entry }) => entry);
+    this.commands.push({ kind: 'map', entries, name, ...this.#kernelOf(group) });
   }
 
   /** The kernel of a group: its inputs are what comes from outside, its outputs what is read there. */
-  #kernelOf({ members }: Group): Omit<PlannedMap, 'kind' | 'name'> {
+  #kernelOf({ members }: Group): Omit<PlannedMap, 'kind' | 'entries' | 'name'> {
     const inputs: { readonly storage: Storage; readonly form: MapInput }[] = [];
     const inputOf = (storage: Storage, form: MapInput): number => {
       const known = inputs.findIndex((input) => input.storage === storage && isReadAlike(input.form, form));
@@ -247,7 +258,21 @@ function hasOneMeaningEach({ members }: Group): boolean {
   return true;
 }
 
+/** A command as what computes again sees it. */
+function unitOf(command: Command): Unit {
+  if (command.kind === 'copy') return { entries: [command], reads: [command.from], writes: [], tempCount: 0 };
+  const { entries, inputs } = command;
+  if (command.kind === 'map') return { entries, reads: inputs, writes: command.outputs, tempCount: 0 };
+  const tempCount = command.plan.temps?.reduce((sum, count) => sum + count, 0) ?? 0;
+  return { entries, reads: inputs, writes: [command.output], tempCount };
+}
+
 /** What a recording of the trace must do so that its outputs and the tensors from outside get their numbers. */
 export function schedule(trace: Trace, options: ScheduleOptions): readonly Command[] {
-  return new Scheduler(trace, options).commands;
+  const outputs = trace.outputs.map(({ storage }) => storage);
+  const { commands } = new Scheduler(trace.entries, outputs, options);
+  const { recompute = 'none' } = options;
+  if (recompute === 'none') return commands;
+  // Scheduled anew: what is computed again before an elementwise op becomes a part of its kernel.
+  return new Scheduler(recomputed(commands.map(unitOf), outputs, recompute), outputs, options).commands;
 }

@@ -118,7 +118,17 @@ export interface Recording {
 
 /** A device that can do more with a traced step than run it anew. */
 export interface RecordingDevice extends Device {
-  compile(trace: Trace): Recording;
+  compile(trace: Trace, options?: CompileOptions): Recording;
+}
+
+/**
+ * What may be computed again: nothing; all but products of matrices and convolutions, whose results stay; or these too.
+ */
+export type Recompute = 'none' | 'cheap' | 'all';
+
+export interface CompileOptions {
+  /** What may be computed again to save memory; see `Recompute`. Default 'none'. */
+  readonly recompute?: Recompute;
 }
 
 /** Whether a device records steps. The CPU reference does not: there is nothing to gain. */

@@ -44,7 +44,11 @@ export const choices = {
   propagation: ['lrp', 'flex', 'gradient-input', 'grad-cam'],
   foreground: ['L2', 'hybrid'],
   gradientPolicy: ['detach', 'keep'],
+  recompute: ['none', 'cheap', 'all'],
 } as const;
+
+/** Pixels of the network input by which masks grow in all directions; runs from before there was a margin have none. */
+const maskMargin = () => wholeNumber(0).default(0);
 
 const benchmarkSchema = z.strictObject({
   dataset: z.enum(
@@ -54,6 +58,7 @@ const benchmarkSchema = z.strictObject({
   validationCount: wholeNumber(1),
   /** Of each test. */
   testCount: wholeNumber(1),
+  maskMargin: maskMargin(),
 });
 
 const markerSchema = benchmarkSchema.extend({
@@ -87,6 +92,7 @@ const imagesSchema = z.strictObject({
   resize: oneOf(choices.resize),
   /** Images are made this much larger, then cut: at random in training, in the middle elsewhere. */
   cropMargin: wholeNumber(0),
+  maskMargin: maskMargin(),
   emptyMasks: oneOf(choices.emptyMasks),
   augment: augmentSchema,
   /** Threads that open images; null for one per core besides the main one. */
@@ -144,6 +150,8 @@ const trainingSchema = z.strictObject({
   batchSize: wholeNumber(1),
   /** which go through the device in so many parts: more of them need less memory. */
   accumulate: wholeNumber(1),
+  /** What a step computes again rather than keep it until it is needed; see `Recompute`. */
+  recompute: oneOf(choices.recompute),
   optimizer: oneOf(choices.optimizer),
   learningRate: positive(),
   /** Of SGD; the others ignore it. */
@@ -206,7 +214,7 @@ const deepSupervisionSchema = z.union(
   { error: depthsError },
 );
 
-const isnetSchema = trainingSchema.extend({
+const isnetSettings = trainingSchema.extend({
   /** What is explained; see `Variant`. */
   variant: oneOf(choices.variant),
   /** How it is propagated; see `Propagation`. */
@@ -231,7 +239,20 @@ const isnetSchema = trainingSchema.extend({
   range: rangeSchema,
   /** With range 'natural' and method 'isnet': epochs of the ordinary copy that the range is measured on. */
   rangeEpochs: wholeNumber(1),
+  /** Of variant original: classes whose maps are there at a time; null for all. */
+  classesAtOnce: nullable(wholeNumber(1), 'a whole number of classes from 1 up, or null'),
 });
+
+const isnetSchema = isnetSettings.refine(
+  ({ classesAtOnce, variant, range, deepSupervision, dLoss }) =>
+    classesAtOnce === null ||
+    (variant === 'original' && range !== 'running' && (deepSupervision === 'none' || dLoss === 1)),
+  {
+    path: ['classesAtOnce'],
+    error:
+      "null, unless the variant is 'original', which has a map for each class, the range is not 'running', and deepSupervision is 'none' or dLoss 1",
+  },
+);
 
 const runSchema = z.strictObject({
   name: z

@@ -119,6 +119,7 @@ export function isnetOptions(config: IsnetConfig, model: Module): IsnetOptions {
     foreground,
     selectiveEps,
     composite,
+    classesAtOnce: config.classesAtOnce ?? undefined,
   };
 }
 
@@ -148,12 +149,14 @@ export interface IsnetStage {
 
 /** Options of `train`; with an ISNet's settings, model and range those of an ISNet. */
 export function trainingOptions(config: TrainingConfig, seed: number, isnet?: IsnetStage): TrainingOptions {
-  const { epochs, batchSize, accumulate, learningRate, schedule, warmupSteps, minLearningRate } = config;
+  const { epochs, batchSize, accumulate, recompute, learningRate } = config;
+  const { schedule, warmupSteps, minLearningRate } = config;
   const { earlyStopping: patience, minDelta, plateauFactor, plateauPatience, plateauThreshold } = config;
   return {
     epochs,
     batchSize,
     accumulate,
+    recompute,
     learningRate,
     schedule,
     warmupSteps,

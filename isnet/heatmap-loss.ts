@@ -26,6 +26,11 @@ export interface HeatmapLossOptions {
   readonly norm?: 'absRoIMean' | 'RoIMean' | 'none';
   /** Default 'all-background'. */
   readonly emptyMasks?: EmptyMasks;
+  /**
+   * How many maps the mean is over, for each sample [N] if only some of them count. Told where these are some of the maps:
+   * the losses of all groups then add up to that of all maps.
+   */
+  readonly mapCount?: number | Tensor;
 }
 
 /**
@@ -146,6 +151,7 @@ export function heatmapLoss(maps: Tensor, mask: Tensor, options: HeatmapLossOpti
     foreground: form = 'L2',
     norm = 'absRoIMean',
     emptyMasks = 'all-background',
+    mapCount,
   } = options;
   checkShapes(maps, mask);
   checkBounds(C1, C2, E);
@@ -160,10 +166,11 @@ export function heatmapLoss(maps: Tensor, mask: Tensor, options: HeatmapLossOpti
   const foreground = mul(rangeLoss(total, low, high, form), isThere);
   const perMap = add(mul(background, w1), mul(foreground, w2));
   if (emptyMasks === 'all-background') {
-    return { perSample: mean(perMap, [0]), background, foreground, counts: null };
+    const perSample = mapCount === undefined ? mean(perMap, [0]) : div(sum(perMap, [0]), mapCount);
+    return { perSample, background, foreground, counts: null };
   }
   const weights = expand(isThere, [K, N]);
-  const count = sum(weights, [0]);
+  const count = mapCount instanceof Tensor ? mapCount : sum(weights, [0]);
   const perSample = div(sumProduct(perMap, weights, [0]), maximum(count, 1));
   return { perSample, background, foreground, counts: step(count) };
 }

@@ -51,6 +51,7 @@ export { type RandomStream, randomStream } from '../engine/random-bits.ts';
 export { keep, scope, withoutRecording } from '../engine/scope.ts';
 export type { Shape } from '../engine/shape.ts';
 export { type Device, type MemoryReport, type Op, release, Tensor } from '../engine/tensor.ts';
+export type { Recompute } from '../engine/trace.ts';
 // lrp: other attributions, with the signature of `lrp`
 export type { Attribution, AttributionOptions } from '../lrp/attributions/attribution.ts';
 export { gradCam } from '../lrp/attributions/grad-cam.ts';
@@ -263,6 +264,7 @@ export {
   type Losses,
   type Objective,
   type StepNumbers,
+  type TakeTerm,
 } from './objective.ts';
 // isnet: ONNX files
 export { exportOnnx, type OnnxExportOptions } from './onnx/export.ts';

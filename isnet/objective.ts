@@ -1,19 +1,21 @@
 // What an ISNet minimises: L = (1 - P) L_classification + P L_heatmap, and what an ordinary classifier does: P = 0.
-import { literal } from '../engine/create.ts';
+import { detach, literal } from '../engine/create.ts';
 import { ShapeError, UsageError } from '../engine/errors.ts';
 import { max } from '../engine/ops/argmax.ts';
 import { add, mul, sub, sumProduct } from '../engine/ops/arithmetic.ts';
 import { reshape } from '../engine/ops/broadcast.ts';
 import { permute } from '../engine/ops/layout.ts';
+import { scope } from '../engine/scope.ts';
 import { formatShape } from '../engine/shape.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { bceWithLogits, crossEntropy } from '../nn/loss.ts';
 import type { Module } from '../nn/module.ts';
+import { checkClassesAtOnce, classGroups, mapCountOf, masksOfClasses } from './class-groups.ts';
 import { masksAt, overDepths } from './deep-supervision.ts';
 import { type HeatmapLossOptions, heatmapLoss, meanWhere } from './heatmap-loss.ts';
 import { type MapOptions, relevanceMaps, ruleCountOf } from './maps.ts';
 import type { RunningRange } from './running-range.ts';
-import { needsSoftmax, type Variant } from './seeds.ts';
+import { type ClassRange, needsSoftmax, type Variant } from './seeds.ts';
 
 /** What the classification loss is. */
 export interface ClassificationOptions {
@@ -27,8 +29,8 @@ export interface ClassificationOptions {
 
 /** Options of the heatmap part; see `heatmapLoss` for the loss itself and `relevanceMaps` for the maps. */
 export interface IsnetOptions
-  extends Omit<HeatmapLossOptions, 'C1' | 'C2'>,
-    MapOptions,
+  extends Omit<HeatmapLossOptions, 'C1' | 'C2' | 'mapCount'>,
+    Omit<MapOptions, 'classes'>,
     ClassificationOptions {
   /**
    * Natural range of the foreground relevance: for all maps, or one number per depth and rule (depths outside; `dual` has
@@ -40,6 +42,11 @@ export interface IsnetOptions
   readonly runningRange?: RunningRange;
   /** Deep supervision pools the losses of depths by GWRP with this decay: 1 is their mean, 0 the largest. Default 1. */
   readonly dLoss?: number;
+  /**
+   * Of variant `original`: classes whose maps are there at a time. A training step takes one group after another, each with
+   * its own gradient pass, and adds up; the numbers are those of all classes at once up to rounding. All by default.
+   */
+  readonly classesAtOnce?: number;
 }
 
 /** A batch on the device. */
@@ -76,8 +83,17 @@ export function classificationLoss(logits: Tensor, batch: Batch, options: Classi
   return bceWithLogits(logits, targets, { posWeight: row(posWeight), known });
 }
 
-/** What a training minimises: the losses of a batch, recorded. A captured step calls it once for each size of batch. */
-export type Objective = (model: Module, inputs: Batch & StepNumbers) => Losses;
+/**
+ * Takes a term of the total as soon as it is there, with its gradient: what only that term was made of need not be kept. It
+ * then has no slope in the total, only its numbers.
+ */
+export type TakeTerm = (term: Tensor) => void;
+
+/**
+ * What a training minimises: the losses of a batch, recorded. A captured step calls it once for each size of batch. It may
+ * hand over terms of the total before it returns; most have no need to.
+ */
+export type Objective = (model: Module, inputs: Batch & StepNumbers, takeTerm?: TakeTerm) => Losses;
 
 /** What an ordinary classifier minimises. It looks neither at P nor at the masks. */
 export const classifierObjective =
@@ -88,8 +104,8 @@ export const classifierObjective =
 /** What an ISNet minimises. Steps throw what `isnetLosses` throws. */
 export const isnetObjective =
   (options: IsnetOptions): Objective =>
-  (model, inputs) =>
-    isnetLosses(model, inputs, options, inputs);
+  (model, inputs, takeTerm) =>
+    isnetLosses(model, inputs, options, inputs, takeTerm);
 
 /** Loss of an ordinary classifier: the classification loss. */
 export function classifierLosses(model: Module, batch: Batch, options: ClassificationOptions = {}): Losses {
@@ -106,33 +122,62 @@ export interface StepNumbers {
   readonly key: Tensor;
 }
 
-/** Loss of an ISNet, all parts recorded. Throws UsageError and ShapeError for options and batches that do not fit. */
+/**
+ * Loss of an ISNet, all parts recorded; with `takeTerm` the losses of groups of classes go there, if there are groups. Throws
+ * UsageError and ShapeError for options and batches that do not fit.
+ */
 export function isnetLosses(
   model: Module,
   batch: Batch,
   options: IsnetOptions,
   { P, key }: StepNumbers,
+  takeTerm?: TakeTerm,
 ): Losses {
   checkLabels(options);
+  checkClassesAtOnce(options);
   const logits = model.forward(batch.images);
   const classification = classificationLoss(logits, batch, options);
-  const { depths, gradient } = relevanceMaps(model, batch.images, logits, options, key);
+  const losses = (classes?: ClassRange) => heatmapLossOf(model, batch, logits, options, key, classes);
+  const heatmap = classGroups(logits.shape[1], options.classesAtOnce)
+    .map((classes) => {
+      if (!classes || !takeTerm) return losses(classes);
+      return scope(logits.device, () => {
+        const loss = losses(classes);
+        takeTerm(mul(loss, P));
+        return detach(loss);
+      });
+    })
+    .reduce((all, loss) => add(all, loss));
+  const total = add(mul(classification, sub(1, P)), mul(heatmap, P));
+  return { logits, total, classification, heatmap };
+}
+
+/** The heatmap loss [] of all maps, or what those of some classes add to it. */
+function heatmapLossOf(
+  model: Module,
+  batch: Batch,
+  logits: Tensor,
+  options: IsnetOptions,
+  key: Tensor,
+  classes?: ClassRange,
+): Tensor {
+  const { depths, gradient } = relevanceMaps(model, batch.images, logits, { ...options, classes }, key);
   const masks = masksOfMaps(batch.masks, options.variant, gradient);
   const bounds = boundsOf(options, depths, model.isTraining);
+  // A class that is not in the image has no mask, which says nothing about the others' background.
+  const { emptyMasks = batch.masks.shape[1] > 1 ? 'skip' : 'all-background', dLoss = 1 } = options;
   const losses = depths.map((maps, depth) => {
     const masksHere = masksAt(masks, [maps.shape[3], maps.shape[4]]);
-    const { perSample, counts } = heatmapLoss(maps, masksHere, {
-      // A class that is not in the image has no mask, which says nothing about the others' background.
-      emptyMasks: batch.masks.shape[1] > 1 ? 'skip' : 'all-background',
+    const { perSample, counts } = heatmapLoss(maps, masksOfClasses(masksHere, classes), {
       ...options,
       ...bounds(depth),
+      emptyMasks,
+      mapCount: classes && mapCountOf(masksHere, logits.shape[1], emptyMasks),
     });
     const { hasMask } = batch;
     return meanWhere(perSample, counts && hasMask ? mul(counts, hasMask) : (counts ?? hasMask ?? null));
   });
-  const heatmap = overDepths(losses, options.dLoss ?? 1);
-  const total = add(mul(classification, sub(1, P)), mul(heatmap, P));
-  return { logits, total, classification, heatmap };
+  return overDepths(losses, dLoss);
 }
 
 /** Throws UsageError for a variant that explains a softmax where there is none. */

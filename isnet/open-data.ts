@@ -10,24 +10,45 @@ import {
   type MarkerDataConfig,
   parseImageDataConfig,
 } from './config.ts';
+import type { Dataset } from './data/dataset.ts';
 import { openImages, openTestImages } from './data/files/loader.ts';
 import { markerBiasBenchmark } from './data/marker-bias-benchmark.ts';
+import { withMaskMargin } from './data/mask-margin.ts';
 import { loadMnist } from './data/mnist.ts';
+import { type BatchSource, toDataset } from './data/source.ts';
 import { type DataSplits, markerSplits, type TestSets } from './data/splits.ts';
 import { imageDefaults } from './quickstart-config.ts';
 
 /**
  * Opens what a run is trained and tested on; close it at the end. Without test images the validation images are tested on,
  * under the name `validation`. Throws DataError if files are missing or damaged, or if nothing is left to test on;
- * UsageError if a benchmark has fewer images than asked for.
+ * UsageError if a benchmark has fewer images than asked for, or no background left beyond the margin of its masks.
  */
 export async function openData(
   config: DataConfig,
   seed: number,
   log?: (line: string) => void,
 ): Promise<DataSplits> {
-  if (config.dataset !== 'images') return openBenchmark(config, seed);
+  if (config.dataset !== 'images') {
+    const data = await openBenchmark(config, seed);
+    await checkBackgrounds(data.train, config.maskMargin, log);
+    return data;
+  }
   return withTests(await openImages(config, { seed, log }), config.source);
+}
+
+/** Every image of a benchmark has a mask, unless the margin covers the rest of the image: that is said, or refused. */
+async function checkBackgrounds(
+  train: BatchSource,
+  maskMargin: number,
+  log: (line: string) => void = () => {},
+): Promise<void> {
+  if (!train.mayLackMasks) return;
+  const { hasMask, count } = await toDataset(train);
+  const fullCount = count - (hasMask?.filter((flag) => flag === 1).length ?? 0);
+  const problem = `a maskMargin of ${maskMargin} pixels leaves no background in ${fullCount} of ${count} training images`;
+  if (fullCount === count) throw new UsageError(`data: ${problem}; use fewer pixels`);
+  log(`warning: ${problem}, which count for classification only`);
 }
 
 async function withTests<T extends TestSets>(data: T, source: string): Promise<T> {
@@ -44,12 +65,20 @@ async function openBenchmark(
   seed: number,
 ): Promise<DataSplits> {
   if (config.dataset !== 'mnist-marker') {
-    const { dataset, ...counts } = config;
-    return benchmarkSplits(await loadBenchmark(dataset, { ...counts, seed }));
+    const { dataset, ...options } = config;
+    return benchmarkSplits(await loadBenchmark(dataset, { ...options, seed }));
   }
-  const { folder, dataset: _, ...options } = config;
+  const { folder, maskMargin, dataset: _, ...options } = config;
   const digits = loadMnist(folder === null ? {} : { folder });
-  return markerSplits(markerBiasBenchmark({ ...digits, ...options, seed }));
+  const made = markerBiasBenchmark({ ...digits, ...options, seed });
+  const grown = (part: Dataset): Dataset => withMaskMargin(part, maskMargin);
+  return markerSplits({
+    train: grown(made.train),
+    validation: grown(made.validation),
+    biased: grown(made.biased),
+    unbiased: grown(made.unbiased),
+    deceiving: grown(made.deceiving),
+  });
 }
 
 /** Which test images to open, where they are not those of the training. */
@@ -89,11 +118,15 @@ export async function openTests(
   return withTests(tests, config.source);
 }
 
-/** Settings by which images become input of a model: those of its training if it was trained on images of one's own. */
+/**
+ * Settings by which images become input of a model: those of its training if it was trained on images of one's own. After a
+ * benchmark only its size and the margin of its masks are left.
+ */
 export function imageConfigOf(
   { data, input: { height, width, channels } }: Pick<ModelCard, 'data' | 'input'>,
   source?: string,
 ): ImageDataConfig {
   if (data.dataset === 'images') return source === undefined ? data : { ...data, source };
-  return parseImageDataConfig({ ...imageDefaults, source, height, width, channels });
+  const { maskMargin } = data;
+  return parseImageDataConfig({ ...imageDefaults, source, height, width, channels, maskMargin });
 }

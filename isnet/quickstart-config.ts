@@ -13,6 +13,7 @@ import {
 
 const training = {
   accumulate: 1,
+  recompute: 'none',
   optimizer: 'adam',
   momentum: 0.9,
   nesterov: false,
@@ -51,6 +52,7 @@ export const quickstartConfig: RunConfig & {
     dataset: 'mnist-marker',
     background: 'black',
     ...benchmarkDefaults,
+    maskMargin: 0,
     markerSize: 2,
     folder: null,
   },
@@ -88,6 +90,7 @@ export const quickstartConfig: RunConfig & {
     statisticsGradient: 'detach',
     range: 'natural',
     rangeEpochs: 5,
+    classesAtOnce: null,
   },
 };
 
@@ -99,6 +102,7 @@ export const imageDefaults: Omit<ImageDataConfig, 'source'> = {
   channels: 1,
   resize: 'stretch',
   cropMargin: 0,
+  maskMargin: 0,
   emptyMasks: 'error',
   augment: { flip: false, rotate: 0, brightness: 0, contrast: 0 },
   workers: null,
@@ -129,7 +133,7 @@ function dataDefaults(dataset: DataConfig['dataset'] = quickstartConfig.data.dat
   if (dataset === 'images') return imageDefaults;
   // A misspelt name has the settings of the quickstart: what is complained of is the name.
   return dataset !== 'mnist-marker' && benchmarkNames.includes(dataset)
-    ? benchmarkDefaults
+    ? { ...benchmarkDefaults, maskMargin: 0 }
     : quickstartConfig.data;
 }
 

@@ -33,12 +33,19 @@ function checkClasses(where: string, [, C]: readonly number[]): void {
   );
 }
 
-/** Gradient of every logit: for map k the one-hot row of class k. [C N, C] */
-export function originalGradient(logits: Tensor): Tensor {
+/** Some of the classes: `count` of them from number `from`. */
+export interface ClassRange {
+  readonly from: number;
+  readonly count: number;
+}
+
+/** Gradient of every logit, or of those of some classes: for map k the one-hot row of class from + k. [K N, C] */
+export function originalGradient(logits: Tensor, classes?: ClassRange): Tensor {
   const [N, C] = logits.shape;
-  const values = new Float32Array(C * N * C);
-  for (let k = 0; k < C; k++) for (let n = 0; n < N; n++) values[(k * N + n) * C + k] = 1;
-  return literal(logits.device, values, [C * N, C]);
+  const { from, count } = classes ?? { from: 0, count: C };
+  const values = new Float32Array(count * N * C);
+  for (let k = 0; k < count; k++) for (let n = 0; n < N; n++) values[(k * N + n) * C + from + k] = 1;
+  return literal(logits.device, values, [count * N, C]);
 }
 
 /**
@@ -101,14 +108,16 @@ export interface SeedOptions {
   readonly key?: Tensor;
   /** Needed to reproduce the published `selective`; 0 is the closed form. */
   readonly selectiveEps?: number;
+  /** Of `original`: the classes that there are maps of. All by default. */
+  readonly classes?: ClassRange;
 }
 
 /**
  * Gradient of the explained quantity with respect to the logits, [K N, C]; LRP-Flex starts from it. The two maps of `dual`
  * start alike and have one seed [N, C]. Throws UsageError for `stochastic` without a key, and as the gradients do.
  */
-export function seedGradient(logits: Tensor, { variant, key, selectiveEps }: SeedOptions): Tensor {
-  if (variant === 'original') return originalGradient(logits);
+export function seedGradient(logits: Tensor, { variant, key, selectiveEps, classes }: SeedOptions): Tensor {
+  if (variant === 'original') return originalGradient(logits, classes);
   if (variant === 'selective') return selectiveGradient(logits, selectiveEps);
   if (variant === 'softmax') return softmaxGradient(logits);
   // All logits at once: their sum.

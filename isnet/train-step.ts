@@ -8,10 +8,12 @@ import { reshape } from '../engine/ops/broadcast.ts';
 import { concat, slice } from '../engine/ops/layout.ts';
 import { keep, scope, withoutRecording } from '../engine/scope.ts';
 import { type Device, release, type Tensor } from '../engine/tensor.ts';
+import type { Recompute } from '../engine/trace.ts';
 import { GradientSum } from '../nn/gradient-sum.ts';
 import type { Module } from '../nn/module.ts';
 import type { Optimizer } from '../nn/optim.ts';
 import type { Batch, Losses, Objective, StepNumbers } from './objective.ts';
+import { TermGradients } from './term-gradients.ts';
 
 /** Tensors that a training step takes. `scalars` are the optimiser's, see `Optimizer.nextScalars`. */
 type StepInputs = Plain<Batch & StepNumbers & { readonly scalars: Tensor }>;
@@ -28,6 +30,8 @@ export interface TrainStepOptions {
   readonly clipNorm?: number;
   /** Fixes what the stochastic variant draws. */
   readonly seed: number;
+  /** What is computed again rather than kept; see `Recompute`. Default 'none'. */
+  readonly recompute?: Recompute;
 }
 
 /** What a step has to be told, besides its images. */
@@ -51,6 +55,20 @@ function packed({ total, classification, heatmap }: Losses): Tensor {
     parts.map((t) => reshape(t, [1])),
     0,
   );
+}
+
+/** The losses of a batch, packed, and the gradients of their total: of its terms one after another, then of the rest. */
+function gradientsOf(
+  objective: Objective,
+  model: Module,
+  inputs: Batch & StepNumbers,
+  parameters: readonly Tensor[],
+): { readonly losses: Tensor; readonly gradients: Tensor[] } {
+  const terms = new TermGradients(parameters);
+  const all = objective(model, inputs, (term) => terms.take(term));
+  const losses = packed(all);
+  const rest = backward(all.total, parameters, { retain: [losses] });
+  return { losses, gradients: terms.plus(rest) };
 }
 
 /** The batch and the numbers of a step, uploaded. Call it inside a scope. */
@@ -83,13 +101,12 @@ export class TrainStep {
     this.#optimizer = optimizer;
     this.#options = options;
     const parameters = [...optimizer.parameters.values()];
-    this.#run = capture(device, (inputs: StepInputs) => {
-      const all = options.losses(model, inputs);
-      const losses = packed(all);
-      const gradients = backward(all.total, parameters, { retain: [losses] });
+    const step = (inputs: StepInputs) => {
+      const { losses, gradients } = gradientsOf(options.losses, model, inputs, parameters);
       optimizer.apply(gradients, inputs.scalars, { clipNorm: options.clipNorm });
       return { losses };
-    });
+    };
+    this.#run = capture(device, step, options);
   }
 
   /** Records the step for a batch of this size without taking it, and compiles its kernels side by side. */
@@ -134,7 +151,8 @@ export class TrainStep {
     const device = this.#device;
     return scope(device, () => {
       const inputs = uploadInputs(device, upload, plan, this.#options.seed);
-      return packed(this.#options.losses(this.#model, inputs));
+      // Terms of the total are not needed once their numbers are there.
+      return packed(this.#options.losses(this.#model, inputs, () => {}));
     });
   }
 
@@ -172,15 +190,14 @@ class StepInParts {
     const parameters = [...optimizer.parameters.values()];
     this.#gradients = new GradientSum(device, parameters);
     this.#losses = keep(full(device, [LOSS_COUNT], 0));
-    this.#add = capture(device, ({ shares, ...inputs }: PartInputs) => {
-      const all = options.losses(model, inputs);
-      this.#hasHeatmap = all.heatmap !== null;
-      const losses = packed(all);
-      const gradients = backward(all.total, parameters, { retain: [losses] });
+    const addPart = ({ shares, ...inputs }: PartInputs) => {
+      const { losses, gradients } = gradientsOf(options.losses, model, inputs, parameters);
+      this.#hasHeatmap = losses.shape[0] === LOSS_COUNT;
       this.#gradients.add(gradients, reshape(slice(shares, [0], [1]), []));
       this.#addLosses(losses, shares);
       return {};
-    });
+    };
+    this.#add = capture(device, addPart, options);
     this.#move = capture(device, ({ scalars }: { readonly scalars: Tensor }) => {
       optimizer.applySum(this.#gradients, scalars, { clipNorm: options.clipNorm });
       this.#gradients.clear();

@@ -262,12 +262,21 @@ function checkFinite(values: ArrayLike<number>, step: number, epoch: number): vo
 
 /** The same error with what to do about it in a training. */
 function withAdvice(cause: OutOfMemoryError, { device, options }: TrainJob): OutOfMemoryError {
-  const { batchSize, accumulate = 1, isnet } = options;
+  const { batchSize, accumulate = 1, recompute = 'none', isnet } = options;
   const [what] = cause.message.split('; use a smaller batch');
   const ways = [`a batch size below ${batchSize}`];
   if (batchSize > accumulate) ways.push(`accumulate above ${accumulate}, so that a step goes in more parts`);
-  if (isnet?.variant === 'original')
+  if (recompute !== 'all') {
+    ways.push(`recompute '${recompute === 'none' ? 'cheap' : 'all'}', which keeps less and works more`);
+  }
+  if (isnet?.variant === 'original') {
+    const { classesAtOnce } = isnet;
+    if (classesAtOnce !== 1 && !isnet.runningRange) {
+      const fewer = classesAtOnce === undefined ? 'of 1 or more' : `below ${classesAtOnce}`;
+      ways.push(`classesAtOnce ${fewer}, so that not all maps are there at a time`);
+    }
     ways.push("variant 'stochastic', one map per image in place of one per class");
+  }
   const { peakBytes } = device.memory();
   return new OutOfMemoryError(
     `train: ${what} (${peakBytes} bytes at most so far); use ${ways.join(', or ')}; the last saved state is intact`,

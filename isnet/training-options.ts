@@ -1,6 +1,8 @@
 // What a training can be told, checked before its first step.
 import { UsageError } from '../engine/errors.ts';
+import type { Recompute } from '../engine/trace.ts';
 import { learningRateAt, type PlateauOptions, type Schedule } from '../nn/schedule.ts';
+import { checkClassesAtOnce } from './class-groups.ts';
 import { type ClassWeights, classWeightsOf, posWeightOf } from './class-weights.ts';
 import type { EmptyMaskPolicy } from './data/dataset.ts';
 import type { BatchSource } from './data/source.ts';
@@ -24,6 +26,11 @@ export interface TrainingOptions {
    * range, which moves once per part. Default 1.
    */
   readonly accumulate?: number;
+  /**
+   * What a step computes again rather than keep it until it is needed: more work in less memory, with the same bits. `cheap`
+   * is all but products of matrices and convolutions. Default 'none'.
+   */
+  readonly recompute?: Recompute;
   readonly learningRate: number;
   readonly schedule: Schedule;
   readonly warmupSteps?: number;
@@ -101,6 +108,7 @@ export function checkOptions(options: TrainingOptions, hasValidation: boolean): 
       `train: ${accumulate} parts of a batch of ${batchSize}; take a whole number of parts that divides it`,
     );
   }
+  if (options.isnet) checkClassesAtOnce(options.isnet);
   const watcher = earlyStopping ? 'early stopping' : schedule === 'plateau' ? "schedule 'plateau'" : null;
   if (watcher && !hasValidation) {
     throw new UsageError(

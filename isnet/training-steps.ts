@@ -49,14 +49,14 @@ export class TrainingSteps {
     source: BatchSource,
     options: TrainingOptions,
   ) {
-    const { clipNorm, seed, epochs, batchSize } = options;
+    const { clipNorm, seed, recompute, epochs, batchSize } = options;
     const losses = objectiveOf(options, source);
     this.stepCount = epochs * stepsPerEpoch(source.count, batchSize);
     this.#device = device;
     this.#options = options;
     this.#source = source;
     this.classification = classificationOf(options, source);
-    this.#steps = new TrainStep(device, model, optimizer, { losses, clipNorm, seed });
+    this.#steps = new TrainStep(device, model, optimizer, { losses, clipNorm, seed, recompute });
     this.#dropouts = [...model.namedModules()].flatMap(([, m]) => (m instanceof Dropout ? [m] : []));
   }
 

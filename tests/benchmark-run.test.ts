@@ -33,7 +33,7 @@ describe.skipIf(!hasAdapter)('a run on a benchmark', () => {
   const json = (name: string) => JSON.parse(readFileSync(join(folder, name), 'utf8'));
 
   beforeAll(async () => {
-    const settings = ['--method', 'isnet', '--range', '1,25', '--seed', '3'];
+    const settings = ['--method', 'isnet', '--range', '1,25', '--seed', '3', '--mask-margin', '2'];
     outcome = await train('--dataset', 'mnist-marker-noise', '--name', 'noise', ...settings);
   }, 120_000);
 
@@ -48,6 +48,7 @@ describe.skipIf(!hasAdapter)('a run on a benchmark', () => {
       trainCount: 200,
       validationCount: 20,
       testCount: 20,
+      maskMargin: 2,
     });
   });
 

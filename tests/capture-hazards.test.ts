@@ -67,45 +67,49 @@ function execute(
   }
 }
 
-test('overwriting and reading keep their order, whatever the program', async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      fc.constantFrom(...sides),
-      fc.array(instruction, { minLength: 3, maxLength: 16 }),
-      async (side, program) => {
-        const leaf = (name: string) => randomTensor(gpu, [side, side], name);
-        const inputs = { x: leaf('x'), y: leaf('y') };
-        const states = [leaf('first'), leaf('second')];
-        const before = await readAll([...states, inputs.x, inputs.y]);
-        const step = (given: NamedTensors): NamedTensors => {
-          // The inputs of a step are not overwritten, their copies may be.
-          const values = [...Object.values(given).map((t) => add(t, 0)), ...states];
-          const outputs: Record<string, Tensor> = {};
-          program.forEach((each, i) => {
-            const at = (n: number) => values[n % values.length];
-            values.push(execute(each, at(each.a), at(each.b), states, side));
-            if (each.isOutput || i === program.length - 1)
-              outputs[`y${i}`] = detach(values[values.length - 1]);
-          });
-          return outputs;
-        };
-        const captured = capture(gpu, step);
-        const results: unknown[] = [];
-        for (const run of [() => scope(gpu, () => step(inputs)), () => captured(inputs)]) {
-          [...states, inputs.x, inputs.y].forEach((t, i) => {
-            scope(gpu, () => assign(t, tensor(gpu, before[i], t.shape)));
-          });
-          const outputs = [await valuesOf(run()), await valuesOf(run())];
-          results.push([outputs, await readAll(states)]);
-        }
-        expect(results[1]).toEqual(results[0]);
-        captured.dispose();
-        for (const t of [...states, inputs.x, inputs.y]) release(t);
-      },
-    ),
-    { numRuns: 40, seed: 11 },
-  );
-}, 60_000);
+test.each(['none', 'cheap', 'all'] as const)(
+  'overwriting and reading keep their order, whatever the program; computed again: %s',
+  async (recompute) => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(...sides),
+        fc.array(instruction, { minLength: 3, maxLength: recompute === 'none' ? 16 : 32 }),
+        async (side, program) => {
+          const leaf = (name: string) => randomTensor(gpu, [side, side], name);
+          const inputs = { x: leaf('x'), y: leaf('y') };
+          const states = [leaf('first'), leaf('second')];
+          const before = await readAll([...states, inputs.x, inputs.y]);
+          const step = (given: NamedTensors): NamedTensors => {
+            // The inputs of a step are not overwritten, their copies may be.
+            const values = [...Object.values(given).map((t) => add(t, 0)), ...states];
+            const outputs: Record<string, Tensor> = {};
+            program.forEach((each, i) => {
+              const at = (n: number) => values[n % values.length];
+              values.push(execute(each, at(each.a), at(each.b), states, side));
+              if (each.isOutput || i === program.length - 1)
+                outputs[`y${i}`] = detach(values[values.length - 1]);
+            });
+            return outputs;
+          };
+          const captured = capture(gpu, step, { recompute });
+          const results: unknown[] = [];
+          for (const run of [() => scope(gpu, () => step(inputs)), () => captured(inputs)]) {
+            [...states, inputs.x, inputs.y].forEach((t, i) => {
+              scope(gpu, () => assign(t, tensor(gpu, before[i], t.shape)));
+            });
+            const outputs = [await valuesOf(run()), await valuesOf(run())];
+            results.push([outputs, await readAll(states)]);
+          }
+          expect(results[1]).toEqual(results[0]);
+          captured.dispose();
+          for (const t of [...states, inputs.x, inputs.y]) release(t);
+        },
+      ),
+      { numRuns: 40, seed: 11 },
+    );
+  },
+  60_000,
+);
 
 test('what is read alike is bound once, whatever the shapes it is read for', () => {
   const [scale, bias] = [randomTensor(gpu, [], 'scale'), randomTensor(gpu, [12], 'bias')];

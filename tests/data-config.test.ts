@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { UsageError } from '../engine/errors.ts';
 import { didYouMean, nearestName } from '../engine/nearest-name.ts';
-import type { ImageDataConfig } from '../isnet/config.ts';
+import { type ImageDataConfig, parseDataConfig } from '../isnet/config.ts';
 import { completeConfig, imageDefaults, quickstartConfig } from '../isnet/quickstart-config.ts';
 
 const complete = (data: object) => completeConfig([{ data } as never]);
@@ -46,6 +46,21 @@ describe('settings of images', () => {
       { source: 'm', height: 'tall' },
       'data.height is "tall"; use a whole number from 1 up',
     ],
+    [
+      'a margin below none',
+      { source: 'm', maskMargin: -1 },
+      'data.maskMargin is -1; use a whole number from 0 up',
+    ],
+    [
+      'half a pixel',
+      { source: 'm', maskMargin: 0.5 },
+      'data.maskMargin is 0.5; use a whole number from 0 up',
+    ],
+    [
+      'a misspelt margin',
+      { source: 'm', maskMargn: 2 },
+      "no setting 'maskMargn' (did you mean 'maskMargin'?) in 'data'",
+    ],
     ['two channels', { source: 'm', channels: 2 }, 'data.channels is 2; use 1 (grey) or 3 (colours)'],
     [
       'a misspelt choice',
@@ -65,12 +80,13 @@ describe('settings of images', () => {
 });
 
 describe('settings of a benchmark', () => {
-  test('are its counts alone, and those of MNIST with a marker are more', () => {
+  test('are its counts and the margin of its masks, and those of MNIST with a marker are more', () => {
     expect(complete({ dataset: 'fashion-photos', testCount: 9 }).data).toEqual({
       dataset: 'fashion-photos',
       trainCount: 8000,
       validationCount: 500,
       testCount: 9,
+      maskMargin: 0,
     });
     expect(complete({ dataset: 'mnist-marker', testCount: 9 }).data).toEqual({
       ...quickstartConfig.data,
@@ -86,9 +102,35 @@ describe('settings of a benchmark', () => {
 
   test.each([
     [{ dataset: 'fashion-photos', trainCount: 0 }, 'data.trainCount is 0; use a whole number from 1 up'],
+    [{ dataset: 'emoji-photos', maskMargin: '2' }, 'data.maskMargin is "2"; use a whole number from 0 up'],
+    [
+      { dataset: 'fashion-photos', maskmargin: 2 },
+      "no setting 'maskmargin' (did you mean 'maskMargin'?) in 'data'; use dataset, trainCount",
+    ],
+    [{ dataset: 'mnist-marker', maskMargin: -3 }, 'data.maskMargin is -3; use a whole number from 0 up'],
     [{ dataset: 'fashion-photos', folder: 'x' }, "no setting 'folder' in 'data'; use dataset, trainCount"],
   ])('%j are refused', (data, message) => {
     expect(() => complete(data)).toThrow(message);
+  });
+});
+
+describe('the margin of masks', () => {
+  const counts = { trainCount: 1, validationCount: 1, testCount: 1 };
+  const { maskMargin: _, ...images } = imageDefaults;
+
+  test.each([
+    { ...images, source: 'mine' },
+    { dataset: 'fashion-photos', ...counts },
+    { dataset: 'mnist-marker', ...counts, background: 'black', markerSize: 2, folder: null },
+  ])('is none in weights files from before there was one: $dataset', (written) => {
+    expect(parseDataConfig(written)).toEqual({ ...written, maskMargin: 0 });
+  });
+
+  test('is kept as it is given', () => {
+    for (const dataset of ['images', 'fashion-photos', 'mnist-marker']) {
+      const source = dataset === 'images' ? { source: 'mine' } : {};
+      expect(complete({ dataset, ...source, maskMargin: 2 }).data).toMatchObject({ maskMargin: 2 });
+    }
   });
 });
 

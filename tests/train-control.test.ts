@@ -186,9 +186,17 @@ test('too little memory names what was asked for and what lowers it', async () =
   };
   const failed = train(newJob({ options: { ...options, objective } }));
   await expect(failed).rejects.toThrow(
-    /^train: conv2d \[8, 3\] -> \[8, 4\]: no memory for 512 bytes beside the 99 in use \(\d+ bytes at most so far\); use a batch size below 2, or accumulate above 1, so that a step goes in more parts; the last saved state is intact$/,
+    /^train: conv2d \[8, 3\] -> \[8, 4\]: no memory for 512 bytes beside the 99 in use \(\d+ bytes at most so far\); use a batch size below 2, or accumulate above 1, so that a step goes in more parts, or recompute 'cheap', which keeps less and works more; the last saved state is intact$/,
   );
   await expect(failed).rejects.toMatchObject({ cause });
+  // Of maps for each class, fewer at a time; of what has been done already, nothing.
+  const isnet = { variant: 'original', P: 0.5, classesAtOnce: 4 } as const;
+  const harder = train(
+    newJob({ options: { ...options, objective, isnet, accumulate: 2, recompute: 'all' } }),
+  );
+  await expect(harder).rejects.toThrow(
+    /; use a batch size below 2, or classesAtOnce below 4, so that not all maps are there at a time, or variant 'stochastic', one map per image in place of one per class;/,
+  );
 });
 
 describe('means of losses', () => {

@@ -39,6 +39,19 @@ export interface Benchmark {
   readonly isPaired: boolean;
 }
 
+/** The benchmark with each of its parts changed. */
+export function mapParts(benchmark: Benchmark, change: (part: Dataset) => Dataset): Benchmark {
+  const { train, validation, unbiasedTrain, tests } = benchmark;
+  const changed = Object.fromEntries(testNames.map((name) => [name, change(tests[name])]));
+  return {
+    ...benchmark,
+    train: change(train),
+    validation: change(validation),
+    unbiasedTrain: change(unbiasedTrain),
+    tests: changed as Record<TestName, Dataset>,
+  };
+}
+
 /** The benchmark as what a run is trained and tested on. */
 export function benchmarkSplits({ train, validation, tests, isPaired }: Benchmark): DataSplits {
   return {

@@ -1,8 +1,9 @@
 // The catalogue of background-bias benchmarks (Node only), from the easiest upwards: what they are called, what they are made
 // of, and how to get them.
 import { unknownName } from '../../engine/nearest-name.ts';
+import { withMaskMargin } from '../data/mask-margin.ts';
 import { benchmarkDefaults } from '../quickstart-config.ts';
-import type { Benchmark, BenchmarkSize } from './benchmark.ts';
+import { type Benchmark, type BenchmarkSize, mapParts } from './benchmark.ts';
 import { emojiPhotos } from './emoji.ts';
 import { fashionGratings, fashionMarker, fashionPhotos } from './fashion.ts';
 import type { FindOptions } from './files/find.ts';
@@ -84,14 +85,23 @@ export function benchmarkNamed(name: string): BenchmarkEntry {
   throw unknownName('benchmark: there is no', name, [...benchmarks.keys()]);
 }
 
+/** Which draw of a benchmark, and how tight its masks are. */
+export interface LoadBenchmarkOptions extends Partial<BenchmarkSize>, FindOptions {
+  /** Pixels around the objects that masks take in; see `withMargin`. None if left out. */
+  readonly maskMargin?: number;
+}
+
 /**
- * Makes a benchmark: the same for the same counts and seed (0 if left out). Throws UsageError for an unknown name and for
- * counts that are none or too many; rejects with DataError, with the command that fetches it, if a source is missing.
+ * Makes a benchmark: the same for the same counts and seed (0 if left out). Throws UsageError for an unknown name, for
+ * counts that are none or too many, and for a margin that is no whole number; rejects with DataError, with the command that
+ * fetches it, if a source is missing.
  */
 export async function loadBenchmark(
   name: string,
-  { folder, ...size }: Partial<BenchmarkSize> & FindOptions = {},
+  { folder, maskMargin = 0, ...size }: LoadBenchmarkOptions = {},
 ): Promise<Benchmark> {
   const entry = benchmarkNamed(name);
-  return entry.make({ ...entry.defaults, seed: 0, ...size }, folder === undefined ? {} : { folder });
+  const found = folder === undefined ? {} : { folder };
+  const benchmark = await entry.make({ ...entry.defaults, seed: 0, ...size }, found);
+  return mapParts(benchmark, (part) => withMaskMargin(part, maskMargin));
 }

@@ -18,6 +18,7 @@ export interface DataOptions {
   readonly channels?: number;
   readonly resize?: ImageDataConfig['resize'];
   readonly cropMargin?: number;
+  readonly maskMargin?: number;
   readonly emptyMasks?: ImageDataConfig['emptyMasks'];
   readonly flip?: boolean;
   readonly rotate?: number;
@@ -45,7 +46,7 @@ export interface ModelOptions {
 /** Adds the options of images of one's own, those of benchmarks, and those of MNIST with a marker. */
 export function addDataOptions(command: Command): Command {
   const { data } = quickstartConfig;
-  const { width, height, channels, resize, cropMargin, emptyMasks } = imageDefaults;
+  const { width, height, channels, resize, cropMargin, maskMargin, emptyMasks } = imageDefaults;
   const choice = (flags: string, text: string, names: readonly string[]) =>
     command.addOption(new Option(flags, text).choices(names));
   const number = (flags: string, text: string) => command.option(flags, text, once(decimal));
@@ -64,6 +65,7 @@ export function addDataOptions(command: Command): Command {
   count('--channels <n>', `1 (grey) or 3 (colours) (default: ${channels})`);
   choice('--resize <mode>', `how images of another shape fit (default: ${resize})`, choices.resize);
   count('--crop-margin <n>', `pixels to cut off, at random in training (default: ${cropMargin})`);
+  count('--mask-margin <n>', `pixels to grow masks by, those of benchmarks too (default: ${maskMargin})`);
   choice('--empty-masks <policy>', `what an empty mask means (default: ${emptyMasks})`, choices.emptyMasks);
   command.option('--flip', 'mirror every second training image');
   number('--rotate <degrees>', 'most degrees to turn training images by (default: 0)');
@@ -110,7 +112,7 @@ export function addModelOptions(command: Command): Command {
 
 /** The data settings that the options stand for. */
 export function dataSettingsOf(options: DataOptions): PartialRunConfig['data'] {
-  const { data: source, size, channels, resize, cropMargin, emptyMasks, workers } = options;
+  const { data: source, size, channels, resize, cropMargin, maskMargin, emptyMasks, workers } = options;
   const { flip, rotate, brightness, contrast } = options;
   const { dataset, background, trainCount, validationCount, testCount, markerSize, mnistFolder } = options;
   const augment = Object.entries({ flip, rotate, brightness, contrast }).filter(
@@ -124,6 +126,7 @@ export function dataSettingsOf(options: DataOptions): PartialRunConfig['data'] {
     channels,
     resize,
     cropMargin,
+    maskMargin,
     emptyMasks,
     workers,
     background,

@@ -114,6 +114,7 @@ interface PreviewOptions {
   readonly channels: number;
   readonly resize: ImageDataConfig['resize'];
   readonly cropMargin: number;
+  readonly maskMargin: number;
   readonly emptyMasks: ImageDataConfig['emptyMasks'];
   readonly flip?: boolean;
   readonly rotate: number;
@@ -122,7 +123,7 @@ interface PreviewOptions {
 }
 
 function addPreview(data: Command): Command {
-  const { height, width, channels, resize, cropMargin, augment } = imageDefaults;
+  const { height, width, channels, resize, cropMargin, maskMargin, augment } = imageDefaults;
   return data
     .command('preview')
     .description('draw what training will see: images in their frame with the outlines of their masks')
@@ -141,6 +142,7 @@ function addPreview(data: Command): Command {
         .default(resize),
     )
     .option('--crop-margin <n>', 'pixels to cut off, at random in training', once(wholeNumber), cropMargin)
+    .option('--mask-margin <n>', 'pixels to grow masks by', once(wholeNumber), maskMargin)
     .addOption(emptyMasksOption())
     .option('--epoch <n>', 'vary the images as in this epoch of training', once(wholeNumber))
     .option('--flip', 'mirror every second image')
@@ -152,7 +154,8 @@ function addPreview(data: Command): Command {
 
 async function preview(source: string, options: PreviewOptions): Promise<number> {
   const { split, count, columns, output, overwrite, seed, epoch, size, resize } = options;
-  const { channels, cropMargin, emptyMasks, flip = false, rotate, brightness, contrast } = options;
+  const { channels, cropMargin, maskMargin, emptyMasks, flip = false, rotate } = options;
+  const { brightness, contrast } = options;
   if (!overwrite && (await exists(output))) {
     throw new RunFolderError(
       `data preview: '${output}' exists and is kept; pass --overwrite or another --output`,
@@ -164,7 +167,7 @@ async function preview(source: string, options: PreviewOptions): Promise<number>
     );
   }
   const augment = { flip, rotate, brightness, contrast };
-  const given = { source, ...size, channels, resize, cropMargin, emptyMasks, augment };
+  const given = { source, ...size, channels, resize, cropMargin, maskMargin, emptyMasks, augment };
   const config = parseImageDataConfig({ ...imageDefaults, ...given }, 'data preview');
   const list = await listSamples(source);
   const indices = chosen(list, split, count, seed);

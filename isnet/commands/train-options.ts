@@ -40,6 +40,7 @@ export interface TrainOptions extends DataOptions, ModelOptions, TrainingFlags {
   readonly statisticsGradient?: RunConfig['isnet']['statisticsGradient'];
   readonly range?: RunConfig['isnet']['range'];
   readonly rangeEpochs?: number;
+  readonly classesAtOnce?: number;
 }
 
 const { isnet, method } = quickstartConfig;
@@ -66,6 +67,7 @@ export function addTrainOptions(command: Command): Command {
 
   command.optionsGroup('ISNet:');
   choice('--variant <name>', `what is explained (default: ${isnet.variant})`, choices.variant);
+  count('--classes-at-once <n>', 'variant original: maps of so many classes at a time (default: all)');
   choice(
     '--propagation <name>',
     `how: rules, LRP-Flex or gradient times input (default: ${isnet.propagation})`,
@@ -121,7 +123,7 @@ export function addOutputDir(command: Command): Command {
 export function settingsOf(options: TrainOptions): PartialRunConfig {
   const training = trainingSettingsOf(options);
   const { variant, propagation, deepSupervision, dLoss, d, w1, w2, E, foreground, eps } = options;
-  const { selectiveEps, biasGradient, statisticsGradient, rangeEpochs } = options;
+  const { selectiveEps, biasGradient, statisticsGradient, rangeEpochs, classesAtOnce } = options;
   return {
     name: options.name,
     seed: options.seed,
@@ -148,6 +150,7 @@ export function settingsOf(options: TrainOptions): PartialRunConfig {
       statisticsGradient,
       range: options.range,
       rangeEpochs,
+      classesAtOnce,
     },
   };
 }

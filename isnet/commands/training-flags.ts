@@ -11,6 +11,7 @@ export interface TrainingFlags {
   readonly classifierEpochs?: number;
   readonly batchSize?: number;
   readonly gradAccumSteps?: number;
+  readonly recompute?: RunConfig['isnet']['recompute'];
   readonly lr?: number;
   readonly optimizer?: RunConfig['isnet']['optimizer'];
   readonly momentum?: number;
@@ -50,6 +51,11 @@ export function addTrainingFlags(command: Command): void {
   count('--classifier-epochs <n>', 'epochs of the ordinary classifier alone');
   count('-b, --batch-size <n>', `images per step (default: ${isnet.batchSize})`);
   count('--grad-accum-steps <k>', 'take the images of a step in k parts: less memory (default: 1)');
+  choice(
+    '--recompute <what>',
+    'less memory for more work: compute again rather than keep (default: none)',
+    choices.recompute,
+  );
   number('--lr <x>', `learning rate (default: ${isnet.learningRate})`);
   choice('--optimizer <name>', `optimizer (default: ${isnet.optimizer})`, choices.optimizer);
   number('--momentum <x>', `momentum of sgd (default: ${isnet.momentum})`);
@@ -126,6 +132,7 @@ export function trainingSettingsOf(flags: TrainingFlags): Partial<TrainingConfig
     epochs,
     batchSize,
     accumulate: flags.gradAccumSteps,
+    recompute: flags.recompute,
     optimizer,
     learningRate: flags.lr,
     momentum,

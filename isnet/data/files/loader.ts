@@ -53,7 +53,7 @@ async function openSplits(
   config: ImageDataConfig,
   { seed, log }: OpenImagesOptions,
 ): Promise<OpenedSplits> {
-  const { height, width, channels, resize, cropMargin, emptyMasks, augment } = config;
+  const { height, width, channels, resize, cropMargin, maskMargin, emptyMasks, augment } = config;
   const maskCount = maskCountOf(list);
   const pool = await WorkerPool.open(
     {
@@ -65,6 +65,7 @@ async function openSplits(
       seed,
       height,
       width,
+      maskMargin,
       emptyMasks,
       maskCount,
     },

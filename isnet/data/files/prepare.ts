@@ -76,7 +76,7 @@ export class SizeMismatchError extends PictureError {
 
 /** Something about a sample that is worth a message, once per kind. */
 export interface SampleNote {
-  readonly kind: 'soft' | 'lost';
+  readonly kind: 'soft' | 'lost' | 'filled';
   readonly text: string;
 }
 

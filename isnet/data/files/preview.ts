@@ -2,6 +2,7 @@
 import { grayImage, maskContour, mosaic, type Picture, rgbImage, upscale } from '../../../lrp/picture.ts';
 import type { ImageDataConfig } from '../../config.ts';
 import { centred, cut, drawVariation } from '../augment.ts';
+import { withMargin } from '../mask-margin.ts';
 import { maskCountOf, type Sample, type SampleList } from '../sample-list.ts';
 import { prepareSample } from './prepare.ts';
 
@@ -39,7 +40,7 @@ export async function previewMosaic(
 async function previewOf(
   sample: Sample,
   list: SampleList,
-  { height, width, channels, resize, cropMargin, emptyMasks }: ImageDataConfig,
+  { height, width, channels, resize, cropMargin, maskMargin, emptyMasks }: ImageDataConfig,
   variation: ReturnType<typeof centred>,
 ): Promise<Picture> {
   const frame = { channels, resize, height: height + cropMargin, width: width + cropMargin };
@@ -49,11 +50,12 @@ async function previewOf(
   const masks = new Float32Array(maskCount * height * width);
   const framed = { ...prepared, channels, height: frame.height, width: frame.width };
   cut(framed, variation, { image, masks, height, width });
+  const grown = withMargin(masks, height, width, maskMargin);
   const picture = channels === 3 ? rgbImage(image, { height, width }) : grayImage(image, { height, width });
   const factor = Math.max(1, Math.ceil(LEAST_SIDE / Math.min(height, width)));
   let outlined = upscale(picture, factor);
   for (let m = 0; m < maskCount; m++) {
-    const mask = masks.subarray(m * height * width, (m + 1) * height * width);
+    const mask = grown.subarray(m * height * width, (m + 1) * height * width);
     outlined = maskContour(outlined, mask, { factor });
   }
   return outlined;

@@ -2,6 +2,7 @@
 // It must never load a device: dawn crashes in worker threads. tests/data-loader.test.ts looks at what it imports.
 import { parentPort, workerData } from 'node:worker_threads';
 import { type Augmentation, centred, cut, drawVariation } from '../augment.ts';
+import { withMargin } from '../mask-margin.ts';
 import type { Sample } from '../sample-list.ts';
 import { type PreparedSample, type PrepareOptions, prepareSample, type SampleNote } from './prepare.ts';
 
@@ -12,6 +13,8 @@ export interface WorkerSetup extends PrepareOptions {
   readonly height: number;
   readonly width: number;
   readonly augmentation: Augmentation;
+  /** Pixels by which masks grow in all directions once they are cut. */
+  readonly maskMargin: number;
   readonly seed: number;
   /** Room for framed samples. */
   readonly cacheBytes: number;
@@ -79,16 +82,26 @@ async function load({ indices, epoch, isAugmented }: WorkerTask): Promise<Loaded
       height,
       width,
     });
-    hasMask[n] = sample.masks && isUsable(sample.masks, ownMasks) ? 1 : 0;
+    const isMasked = sample.masks !== null && isUsable(sample.masks, ownMasks);
+    if (isMasked) ownMasks.set(withMargin(ownMasks, height, width, setup.maskMargin));
+    const isFilled = isMasked && isFull(ownMasks);
+    if (isFilled) notes.push(filledNote(setup.samples[index].file));
+    hasMask[n] = isMasked && !isFilled ? 1 : 0;
     if (hasMask[n] === 0) ownMasks.fill(0);
   }
   return { images, masks, hasMask, notes };
 }
 
+const isFull = (masks: Float32Array): boolean => masks.every((value) => value === 1);
+
 /** A cut that lost the object, or its background, says nothing about where to look; an empty mask stays empty. */
-function isUsable(before: Uint8Array, after: Float32Array): boolean {
-  if (after.every((value) => value === 1)) return false;
-  return after.includes(1) || !before.includes(1);
+const isUsable = (before: Uint8Array, after: Float32Array): boolean =>
+  !isFull(after) && (after.includes(1) || !before.includes(1));
+
+function filledNote(file: string): SampleNote {
+  const { maskMargin, width, height } = setup;
+  const text = `with a margin of ${maskMargin} pixels the mask of '${file}' leaves no background at ${width}x${height}; where that happens an image counts for classification only; lower maskMargin`;
+  return { kind: 'filled', text };
 }
 
 parentPort?.on('message', async (task: WorkerTask) => {
