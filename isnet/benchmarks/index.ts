@@ -26,6 +26,14 @@ export interface BenchmarkEntry {
   make(size: BenchmarkSize, options: FindOptions): Promise<Benchmark>;
 }
 
+/**
+ * The masks of garments and emoji are their outlines, which neurons at the edge see beyond: half the 5x5 kernel of the small
+ * networks is added. MNIST's are boxes, which have room.
+ */
+const OUTLINE_MARGIN = 2;
+const withRoom = (benchmark: Benchmark): Benchmark =>
+  mapParts(benchmark, (part) => withMaskMargin(part, OUTLINE_MARGIN));
+
 const onGround = (ground: 'black' | 'grey' | 'noise'): BenchmarkEntry => ({
   title: `MNIST with a marker on ${ground}`,
   bias: 'a white square at the place of the class, always',
@@ -45,7 +53,7 @@ const entries: Readonly<Record<BenchmarkName, BenchmarkEntry>> = {
     outOfDistribution: 'no marker, before stripes',
     sources: ['fashion-mnist'],
     defaults: benchmarkDefaults,
-    make: async (size, options) => fashionMarker(await loadGarments(options), size),
+    make: async (size, options) => withRoom(fashionMarker(await loadGarments(options), size)),
   },
   'fashion-gratings': {
     title: 'Fashion-MNIST before stripes',
@@ -53,7 +61,7 @@ const entries: Readonly<Record<BenchmarkName, BenchmarkEntry>> = {
     outOfDistribution: 'blotches',
     sources: ['fashion-mnist'],
     defaults: benchmarkDefaults,
-    make: async (size, options) => fashionGratings(await loadGarments(options), size),
+    make: async (size, options) => withRoom(fashionGratings(await loadGarments(options), size)),
   },
   'fashion-photos': {
     title: 'Fashion-MNIST before photographs',
@@ -62,7 +70,7 @@ const entries: Readonly<Record<BenchmarkName, BenchmarkEntry>> = {
     sources: ['fashion-mnist', 'photos'],
     defaults: benchmarkDefaults,
     make: async (size, options) =>
-      fashionPhotos(await loadGarments(options), await loadPhotos(options), size),
+      withRoom(fashionPhotos(await loadGarments(options), await loadPhotos(options), size)),
   },
   'emoji-photos': {
     title: 'Emoji of several artists before photographs',
@@ -71,7 +79,7 @@ const entries: Readonly<Record<BenchmarkName, BenchmarkEntry>> = {
     sources: ['photos', ...emojiStyles.known, ...emojiStyles.heldOut],
     defaults: benchmarkDefaults,
     make: async (size, options) =>
-      emojiPhotos(await loadDrawings(options), await loadPhotos(options), emojiStyles, size),
+      withRoom(emojiPhotos(await loadDrawings(options), await loadPhotos(options), emojiStyles, size)),
   },
 };
 
@@ -87,7 +95,7 @@ export function benchmarkNamed(name: string): BenchmarkEntry {
 
 /** Which draw of a benchmark, and how tight its masks are. */
 export interface LoadBenchmarkOptions extends Partial<BenchmarkSize>, FindOptions {
-  /** Pixels around the objects that masks take in; see `withMargin`. None if left out. */
+  /** Pixels that masks are grown by, beyond those that the benchmark has; see `withMargin`. None if left out. */
   readonly maskMargin?: number;
 }
 
