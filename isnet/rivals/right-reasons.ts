@@ -13,7 +13,7 @@ import { imageMasks, overMasked } from './masks.ts';
 import { type Method, singlePhase } from './method.ts';
 
 export interface RightReasonsOptions {
-  /** Weight lambda of the penalty; default 0.01. Its size is that of gradients, so other images may need another. */
+  /** Weight lambda of the penalty; default 0.1. Its size is that of gradients, so other images may need another. */
   readonly lambda?: number;
 }
 
@@ -30,7 +30,7 @@ export function logProbabilityGradient(images: Tensor, logits: Tensor, isMultiLa
 export function rightReasonsLosses(
   model: Module,
   batch: Batch,
-  { lambda = 0.01 }: RightReasonsOptions = {},
+  { lambda = 0.1 }: RightReasonsOptions = {},
   options: ClassificationOptions = {},
 ): Losses {
   const { images } = batch;
@@ -47,7 +47,7 @@ export const rightReasonsMethod = (options: RightReasonsOptions = {}): Method =>
   name: 'right-reasons',
   title: 'RRR (right for the right reasons)',
   source: 'Ross, Hughes and Doshi-Velez 2017, IJCAI, arXiv:1703.03717',
-  loss: 'L = cross-entropy(z, t) + lambda mean_n sum_i ((1 - M_i) d/dx_i sum_k log p_k)^2,   lambda = 0.01',
+  loss: 'L = cross-entropy(z, t) + lambda mean_n sum_i ((1 - M_i) d/dx_i sum_k log p_k)^2,   lambda = 0.1',
   data: 'biased',
   needsMasks: true,
   needsMasksAtTest: false,
