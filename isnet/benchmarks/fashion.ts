@@ -46,8 +46,9 @@ function checkAvailable(names: string, wanted: number, available: number, kind: 
   );
 }
 
-// A garment fills its 28 pixels; the frame has room for the marker and a pixel between the two.
-const MARKED_SIDE = 36;
+// A garment fills its 28 pixels; the frame has room for the marker and for the margin of the masks between the two, and can be
+// halved three times.
+const MARKED_SIDE = 40;
 const MARKER_SIZE = 3;
 
 /** A white square on black at the place of the class. Out of distribution: before stripes. Throws UsageError as `casts`. */
