@@ -13,7 +13,6 @@ import { randomStream } from '../engine/random-bits.ts';
 import { scope, withoutRecording } from '../engine/scope.ts';
 import { formatShape, type Shape, sizeOf } from '../engine/shape.ts';
 import { release, type Tensor } from '../engine/tensor.ts';
-import { uploadBatch } from '../isnet/batch.ts';
 import { loadModel, type ModelCard, saveModel } from '../isnet/checkpoint.ts';
 import { exportOnnx } from '../isnet/onnx/export.ts';
 import { quickstartConfig } from '../isnet/quickstart-config.ts';
@@ -25,8 +24,15 @@ import { DEFAULT_EPSILON } from '../lrp/rules.ts';
 import type { Module } from '../nn/module.ts';
 import { SGD } from '../nn/optim.ts';
 import { stateLayout } from '../nn/state-dict.ts';
-import { type RivalSetting, ratioOf, ratioText, type Spread, settingOn, spreadOf } from './rivals-setting.ts';
-import { randomImages } from './small-net.ts';
+import {
+  type RivalSetting,
+  ratioOf,
+  ratioText,
+  type Spread,
+  settingOn,
+  spreadOf,
+  uploadOf,
+} from './rivals-setting.ts';
 
 /** A row: forward passes of one network, read from its file where there is one. */
 export interface RuntimeCost {
@@ -71,6 +77,7 @@ const P = 0.7;
 const CHECKED_IMAGES = 4;
 // ONNX Runtime sums in another order; our own file gives the bits back.
 const ONNX_TOLERANCE = 1e-4;
+
 /** A few steps from fresh weights: a trained network, if not a good one. */
 async function trained(
   device: GpuDevice,
@@ -83,10 +90,7 @@ async function trained(
   model.train();
   const optimizer = new SGD(model.namedParameters(), { momentum: 0.9 });
   const steps = new TrainStep(device, model, optimizer, { losses: objective, clipNorm: 1, seed });
-  const { channels, height: size, classNames } = setting.input;
-  const images = randomImages(setting.batchSize, { channels, size, classCount: classNames.length });
-  const indices = Uint32Array.from({ length: setting.batchSize }, (_, i) => i);
-  const upload = () => uploadBatch(device, images, indices);
+  const upload = uploadOf(device, setting);
   await steps.prepare(upload);
   for (let counter = 0; counter < TRAIN_STEPS; counter++) {
     const losses = steps.train(upload, { P, counter }, LEARNING_RATE);
@@ -98,19 +102,19 @@ async function trained(
   return plan;
 }
 
+/** Random images [count, C, H, W], the same for every engine. */
 function imagesOf(
-  device: GpuDevice,
   { input }: RivalSetting,
   count: number,
-): { x: Tensor; values: Float32Array; shape: Shape } {
+): { readonly values: Float32Array; readonly shape: Shape } {
   const shape = [count, input.channels, input.height, input.width];
   const random = randomStream(0, 'bench/rivals');
-  const values = Float32Array.from({ length: sizeOf(shape) }, () => random.uniform());
-  return { x: tensor(device, values, shape), values, shape };
+  return { values: Float32Array.from({ length: sizeOf(shape) }, () => random.uniform()), shape };
 }
 
 async function logitsOf(device: GpuDevice, model: Module, setting: RivalSetting): Promise<ArrayLike<number>> {
-  const { x } = imagesOf(device, setting, CHECKED_IMAGES);
+  const { values: pixels, shape } = imagesOf(setting, CHECKED_IMAGES);
+  const x = tensor(device, pixels, shape);
   const logits = withoutRecording(device, () => scope(device, () => model.forward(x)));
   const [values] = await readAll([logits]);
   for (const t of [logits, x]) release(t);
@@ -196,10 +200,8 @@ class OnnxSession {
     return new OnnxSession(await InferenceSession.create(bytes), setting, count);
   }
 
-  private constructor(session: InferenceSession, { input }: RivalSetting, count: number) {
-    const shape = [count, input.channels, input.height, input.width];
-    const random = randomStream(0, 'bench/rivals');
-    const values = Float32Array.from({ length: sizeOf(shape) }, () => random.uniform());
+  private constructor(session: InferenceSession, setting: RivalSetting, count: number) {
+    const { values, shape } = imagesOf(setting, count);
     this.#session = session;
     this.#feeds = { [session.inputNames[0]]: new OnnxTensor('float32', values, shape) };
   }
@@ -224,7 +226,8 @@ async function timeOurs(
   batchSize: number,
   rounds: number,
 ): Promise<number[][]> {
-  const { x } = imagesOf(device, setting, batchSize);
+  const { values, shape } = imagesOf(setting, batchSize);
+  const x = tensor(device, values, shape);
   const passes = contestants.map(
     ({ model }): Forward => capture(device, ({ x }) => ({ logits: model.forward(x) })),
   );

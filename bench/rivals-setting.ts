@@ -1,13 +1,15 @@
 // Networks and images that the costs of methods are measured with, and what all of those measurements share.
 import { randomStream } from '../engine/random-bits.ts';
 import type { Device } from '../engine/tensor.ts';
+import { uploadBatch } from '../isnet/batch.ts';
 import type { ModelConfig } from '../isnet/config.ts';
 import { quantile } from '../isnet/evaluation/bootstrap.ts';
 import type { ModelInput } from '../isnet/from-config.ts';
+import type { Batch } from '../isnet/objective.ts';
 import type { MethodSetting } from '../isnet/rivals/method.ts';
 import { type Networks, publishedNetworks, smallNetworks } from '../isnet/rivals/networks.ts';
 import { createModel } from '../nn/models/index.ts';
-import { BLOCKS, CLASS_COUNT, HIDDEN, SIZE } from './small-net.ts';
+import { BLOCKS, CLASS_COUNT, HIDDEN, randomImages, SIZE } from './small-net.ts';
 
 /** Networks for images of one size. */
 export interface RivalSetting {
@@ -57,6 +59,14 @@ export const settingOn = (
   seed: number,
   isBlank = false,
 ): MethodSetting => ({ init: { device, random: randomStream(seed, 'init'), isBlank }, input, networks });
+
+/** Uploads the batch that training steps of the setting take. */
+export function uploadOf(device: Device, { batchSize, input }: RivalSetting): () => Batch {
+  const { channels, height: size, classNames } = input;
+  const images = randomImages(batchSize, { channels, size, classCount: classNames.length });
+  const indices = Uint32Array.from({ length: batchSize }, (_, i) => i);
+  return () => uploadBatch(device, images, indices);
+}
 
 /** A median and how far the rest strays. */
 export interface Spread {

@@ -3,7 +3,7 @@ import { capture } from '../engine/capture.ts';
 import { full } from '../engine/create.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import { type Device, release, type Tensor } from '../engine/tensor.ts';
-import { uploadBatch } from '../isnet/batch.ts';
+import type { Batch } from '../isnet/objective.ts';
 import { methodNamed, methods } from '../isnet/rivals/index.ts';
 import { isnetMethods } from '../isnet/rivals/isnets.ts';
 import type { Method } from '../isnet/rivals/method.ts';
@@ -11,8 +11,15 @@ import { takeRounds } from '../isnet/take-turns.ts';
 import { TrainStep } from '../isnet/train-step.ts';
 import { SGD } from '../nn/optim.ts';
 import { productsOf } from './products.ts';
-import { type RivalSetting, ratioOf, ratioText, type Spread, settingOn, spreadOf } from './rivals-setting.ts';
-import { randomImages } from './small-net.ts';
+import {
+  type RivalSetting,
+  ratioOf,
+  ratioText,
+  type Spread,
+  settingOn,
+  spreadOf,
+  uploadOf,
+} from './rivals-setting.ts';
 
 /** A row: a method beside the ordinary classifier, in turns with it. */
 export interface TrainingCost {
@@ -58,7 +65,7 @@ const all = [...isnetMethods({ range: { C1: 1, C2: 25 } }), ...methods];
 class Trained {
   readonly #steps: TrainStep;
   readonly #owned: readonly { dispose(): void }[];
-  readonly #upload: () => ReturnType<typeof uploadBatch>;
+  readonly #upload: () => Batch;
   #counter = 0;
 
   constructor(device: Device, method: Method, setting: RivalSetting, isBlank = false) {
@@ -66,11 +73,7 @@ class Trained {
     const [{ model, objective }] = plan.phases;
     model.train();
     const optimizer = new SGD(model.namedParameters(), { momentum: 0.9 });
-    const { batchSize, input } = setting;
-    const { channels, height: size, classNames } = input;
-    const images = randomImages(batchSize, { channels, size, classCount: classNames.length });
-    const indices = Uint32Array.from({ length: batchSize }, (_, i) => i);
-    this.#upload = () => uploadBatch(device, images, indices);
+    this.#upload = uploadOf(device, setting);
     this.#steps = new TrainStep(device, model, optimizer, { losses: objective, clipNorm: 1, seed: 0 });
     this.#owned = [this.#steps, optimizer, plan];
   }

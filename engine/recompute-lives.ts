@@ -1,11 +1,11 @@
 // When a result of a captured step takes up memory, given that it may be made more than once, and what making it takes.
 import { sizeOf } from './shape.ts';
 import type { Storage } from './tensor.ts';
-import type { TracedCopy, TracedOp, TracedStorage } from './trace.ts';
+import { isCopy, type TracedOp, type TracedStorage, type TraceEntry } from './trace.ts';
 
 /** What runs as one command, with the ops or the copy that it is made of. */
 export interface Unit {
-  readonly entries: readonly (TracedOp | TracedCopy)[];
+  readonly entries: readonly TraceEntry[];
   /** What others made, and it reads. */
   readonly reads: readonly Storage[];
   /** What it makes, and others read. */
@@ -49,7 +49,7 @@ export class ValueLife {
     const needed = new Set<Storage>([storage]);
     const ops: TracedOp[] = [];
     for (const entry of entries.toReversed()) {
-      if ('to' in entry || !needed.has(entry.output)) continue;
+      if (isCopy(entry) || !needed.has(entry.output)) continue;
       ops.unshift(entry);
       for (const input of entry.inputs) needed.add(input);
     }

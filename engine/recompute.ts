@@ -6,7 +6,7 @@
 // arXiv:1604.06174
 import { type Unit, ValueLife } from './recompute-lives.ts';
 import type { Storage } from './tensor.ts';
-import { type Recompute, type TracedCopy, type TracedOp, TracedStorage } from './trace.ts';
+import { isCopy, type Recompute, TracedStorage, type TraceEntry } from './trace.ts';
 
 // Work on top of what the step has. A forward pass is about a sixth of an ISNet's step, a third of a classifier's.
 const MAX_EXTRA_WORK = 1 / 3;
@@ -55,7 +55,7 @@ class Chooser {
       for (const storage of unit.writes) this.#lives.set(storage, new ValueLife(storage, unit, i));
       for (const storage of unit.reads) use(storage, i);
       for (const entry of unit.entries) {
-        if (!('to' in entry)) continue;
+        if (!isCopy(entry)) continue;
         use(entry.to, i);
         this.#overwrites.set(entry.to, [...(this.#overwrites.get(entry.to) ?? []), i]);
       }
@@ -183,11 +183,11 @@ export function recomputed(
   units: readonly Unit[],
   outputs: readonly Storage[],
   mode: Recompute,
-): (TracedOp | TracedCopy)[] {
+): TraceEntry[] {
   const anew = new Chooser(units, outputs, mode).choose();
   // Who reads a result from here on reads this one in its place.
   const latest = new Map<Storage, TracedStorage>();
-  const program: (TracedOp | TracedCopy)[] = [];
+  const program: TraceEntry[] = [];
   const latestOf = (storage: Storage): Storage => latest.get(storage) ?? storage;
   units.forEach(({ entries }, i) => {
     // Ops of several results at once in the order in which they first ran; each runs once more, and not more often.
@@ -203,7 +203,7 @@ export function recomputed(
     }
     for (const { storage } of lives) latest.set(storage, again.get(storage) as TracedStorage);
     for (const entry of entries) {
-      if ('to' in entry) program.push({ ...entry, from: latestOf(entry.from) });
+      if (isCopy(entry)) program.push({ ...entry, from: latestOf(entry.from) });
       else program.push({ ...entry, inputs: entry.inputs.map(latestOf) });
     }
   });

@@ -15,7 +15,15 @@ import { recomputed } from './recompute.ts';
 import type { Unit } from './recompute-lives.ts';
 import { sizeOf } from './shape.ts';
 import type { Storage } from './tensor.ts';
-import { type Recompute, type Trace, type TracedCopy, type TracedOp, TracedStorage } from './trace.ts';
+import {
+  isCopy,
+  type Recompute,
+  type Trace,
+  type TracedCopy,
+  type TracedOp,
+  TracedStorage,
+  type TraceEntry,
+} from './trace.ts';
 
 /** One op as it is. */
 export interface PlannedOp {
@@ -54,19 +62,15 @@ export interface ScheduleOptions {
   readonly recompute?: Recompute;
 }
 
-type Entry = TracedOp | TracedCopy;
-
 // More would make kernels that take long to compile, for chains that are not met.
 const MAX_STEPS = 24;
-
-const isCopy = (entry: Entry): entry is TracedCopy => 'to' in entry;
 
 const callOf = ({ op, inputShapes, attrs, shape }: TracedOp): OpCall => ({ op, inputShapes, attrs, shape });
 
 /** Entries whose results reach an output or a tensor from outside, in order. */
-function liveEntries(entries: readonly Entry[], outputs: readonly Storage[]): Entry[] {
+function liveEntries(entries: readonly TraceEntry[], outputs: readonly Storage[]): TraceEntry[] {
   const needed = new Set(outputs);
-  const live: Entry[] = [];
+  const live: TraceEntry[] = [];
   for (let i = entries.length - 1; i >= 0; i--) {
     const entry = entries[i];
     if (isCopy(entry)) {
@@ -111,14 +115,14 @@ class Scheduler {
   readonly commands: Command[] = [];
   readonly #options: ScheduleOptions;
   /** Of each storage the ops and copies that read it; outputs are read by the caller, null. */
-  readonly #readers = new Map<Storage, (Entry | null)[]>();
+  readonly #readers = new Map<Storage, (TraceEntry | null)[]>();
   readonly #order = new Map<TracedOp, number>();
   #pending: Group[] = [];
 
-  constructor(program: readonly Entry[], outputs: readonly Storage[], options: ScheduleOptions) {
+  constructor(program: readonly TraceEntry[], outputs: readonly Storage[], options: ScheduleOptions) {
     this.#options = options;
     const entries = liveEntries(program, outputs);
-    const read = (storage: Storage, reader: Entry | null) => {
+    const read = (storage: Storage, reader: TraceEntry | null) => {
       const readers = this.#readers.get(storage);
       if (readers) readers.push(reader);
       else this.#readers.set(storage, [reader]);

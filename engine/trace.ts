@@ -47,11 +47,16 @@ export const strayTensor = (where: string, t: Tensor): UsageError =>
     `${where}: the ${t} belongs to a captured step and has no numbers outside of it; return it from the step`,
   );
 
+/** What a trace is made of. */
+export type TraceEntry = TracedOp | TracedCopy;
+
+export const isCopy = (entry: TraceEntry): entry is TracedCopy => 'to' in entry;
+
 /** Takes note of the ops of one step; see `Recorder.trace`. */
 export class Trace implements OpSink {
   /** Tells this trace from others of its device. */
   readonly id: number;
-  readonly entries: (TracedOp | TracedCopy)[] = [];
+  readonly entries: TraceEntry[] = [];
   readonly outputs: TracedOutput[] = [];
   /** What the step reads, overwrites or returns but did not make: parameters, inputs, constants. The trace owns it too. */
   readonly externals = new Set<Storage>();

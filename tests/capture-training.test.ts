@@ -9,7 +9,6 @@ import { scope } from '../engine/scope.ts';
 import type { Shape } from '../engine/shape.ts';
 import { release, type Tensor } from '../engine/tensor.ts';
 import { uploadBatch } from '../isnet/batch.ts';
-import type { Dataset } from '../isnet/data/dataset.ts';
 import { isnetLosses, isnetObjective } from '../isnet/objective.ts';
 import { TrainStep } from '../isnet/train-step.ts';
 import { BatchNorm2d } from '../nn/batch-norm.ts';
@@ -17,8 +16,7 @@ import { Conv2d, Dropout, Flatten, Linear, ReLU } from '../nn/layers.ts';
 import { Sequential } from '../nn/module.ts';
 import { Adam, AdamW, type Optimizer, SGD } from '../nn/optim.ts';
 import { randomTensor } from './captured.ts';
-import { randomValues } from './gradcheck.ts';
-import { initOn } from './small-nets.ts';
+import { initOn, stripedDataset } from './small-nets.ts';
 
 let gpu: GpuDevice;
 beforeAll(async () => {
@@ -68,16 +66,7 @@ test.each<[string, (p: ReadonlyMap<string, Tensor>) => Optimizer]>([
   expect(results[1]).toEqual(results[0]);
 });
 
-const data: Dataset = {
-  images: Float32Array.from(randomValues('captured training', 6 * 64, [0, 1])),
-  masks: Float32Array.from({ length: 6 * 64 }, (_, i) => (i % 8 < 4 ? 1 : 0)),
-  labels: Uint8Array.of(0, 1, 2, 0, 1, 2),
-  count: 6,
-  channels: 1,
-  height: 8,
-  width: 8,
-  classNames: ['a', 'b', 'c'],
-};
+const data = stripedDataset('captured training', 8, [0, 1, 2, 0, 1, 2], ['a', 'b', 'c']);
 
 function newNet() {
   const init = initOn(gpu);

@@ -9,7 +9,6 @@ import { openDevice } from '../engine/node-device.ts';
 import { scope } from '../engine/scope.ts';
 import { type Device, release, type Tensor } from '../engine/tensor.ts';
 import { uploadBatch } from '../isnet/batch.ts';
-import type { Dataset } from '../isnet/data/dataset.ts';
 import { type Batch, type IsnetOptions, isnetLosses, isnetObjective } from '../isnet/objective.ts';
 import { completeConfig } from '../isnet/quickstart-config.ts';
 import { RunningRange } from '../isnet/running-range.ts';
@@ -21,8 +20,7 @@ import { Conv2d, Flatten, Linear, MaxPool2d, ReLU } from '../nn/layers.ts';
 import { Sequential } from '../nn/module.ts';
 import { SGD } from '../nn/optim.ts';
 import { expectClose } from './close.ts';
-import { randomValues } from './gradcheck.ts';
-import { initOn } from './small-nets.ts';
+import { initOn, stripedDataset } from './small-nets.ts';
 
 const cpu = new CpuDevice();
 const [N, classCount, size] = [3, 10, 8];
@@ -41,16 +39,8 @@ function newNet(device: Device) {
   );
 }
 
-const data: Dataset = {
-  images: Float32Array.from(randomValues('class groups', 6 * size ** 2, [0, 1])),
-  masks: Float32Array.from({ length: 6 * size ** 2 }, (_, i) => (i % 8 < 4 ? 1 : 0)),
-  labels: Uint8Array.of(0, 9, 2, 3, 4, 5),
-  count: 6,
-  channels: 1,
-  height: size,
-  width: size,
-  classNames: Array.from({ length: classCount }, (_, i) => `class ${i}`),
-};
+const classNames = Array.from({ length: classCount }, (_, i) => `class ${i}`);
+const data = stripedDataset('class groups', size, [0, 9, 2, 3, 4, 5], classNames);
 
 const common = (device: Device): Batch => ({
   images: tensor(device, data.images.slice(0, N * size ** 2), [N, 1, size, size]),

@@ -1,14 +1,12 @@
 // Batches from disk: the same numbers as from memory, the same again after a resume, and errors that name the file.
 import { readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { CpuDevice } from '../engine/cpu-device.ts';
 import { read } from '../engine/create.ts';
 import { DataError } from '../engine/errors.ts';
 import { uploadHostBatch } from '../isnet/batch.ts';
-import type { ImageDataConfig } from '../isnet/config.ts';
 import { checkDataset, type Dataset, subset } from '../isnet/data/dataset.ts';
-import { openImages } from '../isnet/data/files/loader.ts';
 import { type EmptyFilePolicy, prepareSample } from '../isnet/data/files/prepare.ts';
 import {
   type BatchSource,
@@ -18,28 +16,11 @@ import {
   toDataset,
 } from '../isnet/data/source.ts';
 import type { DataSplits } from '../isnet/data/splits.ts';
-import { imageDefaults } from '../isnet/quickstart-config.ts';
 import { pattern, temporaryFolder, upperHalf, write, writeImages, writePicture } from './image-files.ts';
+import { openSmall } from './opened-images.ts';
 
 const folder = temporaryFolder();
 const SIZE = 8;
-// A thread takes half a second to start, hence one unless a test is about several.
-const small = { height: SIZE, width: SIZE, workers: 1, prefetch: 2 };
-
-const opened: DataSplits[] = [];
-afterAll(async () => {
-  for (const data of opened) await data.close();
-});
-
-async function openSmall(
-  source: string,
-  change: Partial<ImageDataConfig> = {},
-  log?: (line: string) => void,
-) {
-  const data = await openImages({ ...imageDefaults, ...small, source, ...change }, { seed: 3, log });
-  opened.push(data);
-  return data;
-}
 
 async function all(source: BatchSource, options: EpochOptions): Promise<HostBatch[]> {
   const batches: HostBatch[] = [];

@@ -1,10 +1,8 @@
 // The margin of masks on its way from settings to batches: images from disk, previews, benchmarks, and models that are tested.
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { loadBenchmark } from '../isnet/benchmarks/index.ts';
-import type { ImageDataConfig } from '../isnet/config.ts';
-import { openImages } from '../isnet/data/files/loader.ts';
 import type { BatchSource, EpochOptions, HostBatch } from '../isnet/data/source.ts';
 import type { DataSplits } from '../isnet/data/splits.ts';
 import { imageConfigOf, openData, openTests } from '../isnet/open-data.ts';
@@ -12,25 +10,12 @@ import { imageDefaults, quickstartConfig } from '../isnet/quickstart-config.ts';
 import { readPng } from '../lrp/png.ts';
 import { isnet } from './command-line.ts';
 import { pattern, temporaryFolder, writeImages, writePicture } from './image-files.ts';
+import { openSmall } from './opened-images.ts';
 
 const folder = temporaryFolder();
 const SIZE = 8;
 
-const opened: DataSplits[] = [];
-afterAll(async () => {
-  for (const data of opened) await data.close();
-});
-
-async function openSmall(
-  source: string,
-  change: Partial<ImageDataConfig> = {},
-  log?: (line: string) => void,
-): Promise<BatchSource> {
-  const small = { height: SIZE, width: SIZE, workers: 1 };
-  const data = await openImages({ ...imageDefaults, ...small, source, ...change }, { seed: 3, log });
-  opened.push(data);
-  return data.train;
-}
+const openTraining = async (...args: Parameters<typeof openSmall>) => (await openSmall(...args)).train;
 
 async function first(source: BatchSource, options: Partial<EpochOptions> = {}): Promise<HostBatch> {
   for await (const batch of source.epoch({ batchSize: 100, shuffle: false, ...options })) return batch;
@@ -79,7 +64,7 @@ describe('the margin of masks of images on disk', () => {
     // 4 x 4 of 24 x 24 pixels become 2 x 2 of 12 x 12, of which the middle 8 x 8 are seen.
     const root = await writeBoxes('resized', 24, box(24, [8, 10], 4));
     const of = async (maskMargin: number) =>
-      extentOf((await first(await openSmall(root, { cropMargin: 4, maskMargin }))).masks);
+      extentOf((await first(await openTraining(root, { cropMargin: 4, maskMargin }))).masks);
     expect(await of(0)).toEqual([2, 3, 3, 4]);
     expect(await of(2)).toEqual([0, 5, 1, 6]);
   });
@@ -88,7 +73,7 @@ describe('the margin of masks of images on disk', () => {
     const root = await writeBoxes('varied', 16, box(16, [7, 1], 2), box(16, [3, 6], 3));
     const varied = { cropMargin: 8, augment: { ...imageDefaults.augment, flip: true, rotate: 20 } };
     const [plain, margined] = await Promise.all(
-      [0, 2].map((maskMargin) => openSmall(root, { ...varied, maskMargin })),
+      [0, 2].map((maskMargin) => openTraining(root, { ...varied, maskMargin })),
     );
     const flags: number[] = [];
     for (let epoch = 0; epoch < 12; epoch++) {
@@ -109,7 +94,7 @@ describe('the margin of masks of images on disk', () => {
     await writePicture(join(root, 'masks/train/a/0/a.png'), box(SIZE, [0, 0], 1), SIZE);
     await writePicture(join(root, 'masks/train/a/0/b.png'), box(SIZE, [7, 3], 1), SIZE);
     const [plain, margined] = await Promise.all(
-      [0, 1].map(async (maskMargin) => first(await openSmall(root, { maskMargin }))),
+      [0, 1].map(async (maskMargin) => first(await openTraining(root, { maskMargin }))),
     );
     expect(extentOf(margined.masks.subarray(0, 64))).toEqual([0, 1, 0, 1]);
     expect(extentOf(margined.masks.subarray(64, 128))).toEqual([6, 7, 2, 4]);
@@ -126,7 +111,7 @@ describe('the margin of masks of images on disk', () => {
     );
     const lines: string[] = [];
     const { hasMask, masks } = await first(
-      await openSmall(root, { maskMargin: 3 }, (line) => lines.push(line)),
+      await openTraining(root, { maskMargin: 3 }, (line) => lines.push(line)),
     );
     expect([...hasMask]).toEqual([0, 0, 1]);
     expect(masks.subarray(0, 128).includes(1)).toBe(false);

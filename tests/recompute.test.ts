@@ -13,7 +13,6 @@ import { keep } from '../engine/scope.ts';
 import { release, type Tensor } from '../engine/tensor.ts';
 import type { Recompute } from '../engine/trace.ts';
 import { uploadBatch } from '../isnet/batch.ts';
-import type { Dataset } from '../isnet/data/dataset.ts';
 import { isnetObjective } from '../isnet/objective.ts';
 import { TrainStep } from '../isnet/train-step.ts';
 import { BatchNorm2d } from '../nn/batch-norm.ts';
@@ -21,8 +20,7 @@ import { Conv2d, Dropout, Flatten, Linear, ReLU } from '../nn/layers.ts';
 import { Sequential } from '../nn/module.ts';
 import { Adam } from '../nn/optim.ts';
 import { randomTensor, valuesOf } from './captured.ts';
-import { randomValues } from './gradcheck.ts';
-import { initOn } from './small-nets.ts';
+import { initOn, stripedDataset } from './small-nets.ts';
 
 let gpu: GpuDevice;
 beforeAll(async () => {
@@ -90,16 +88,7 @@ describe('what was made of numbers that are overwritten', () => {
 });
 
 const size = 16;
-const data: Dataset = {
-  images: Float32Array.from(randomValues('recompute', 6 * size ** 2, [0, 1])),
-  masks: Float32Array.from({ length: 6 * size ** 2 }, (_, i) => (i % 8 < 4 ? 1 : 0)),
-  labels: Uint8Array.of(0, 1, 2, 0, 1, 2),
-  count: 6,
-  channels: 1,
-  height: size,
-  width: size,
-  classNames: ['a', 'b', 'c'],
-};
+const data = stripedDataset('recompute', size, [0, 1, 2, 0, 1, 2], ['a', 'b', 'c']);
 
 test('an ISNet with BatchNorm, Dropout and Adam trains to the same bits, in less memory', {
   timeout: 120_000,

@@ -11,6 +11,7 @@ import { BatchNorm2d } from '../nn/batch-norm.ts';
 import { AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU } from '../nn/layers.ts';
 import { SmallCnn } from '../nn/models/small-cnn.ts';
 import { type Init, Module, Sequential } from '../nn/module.ts';
+import { randomValues } from './gradcheck.ts';
 
 export const initOn = (device: Device): Init => ({ device, random: randomStream(3, 'small nets') });
 
@@ -161,3 +162,20 @@ export const tinyCnn = (device: Device): SmallCnn =>
     classCount: 3,
     blocks: [{ channels: 2, kernel: 3, stride: 2 }],
   });
+
+/** One grey image [size, size] for each label, the foreground of which are stripes. */
+export const stripedDataset = (
+  name: string,
+  size: number,
+  labels: readonly number[],
+  classNames: readonly string[],
+): Dataset => ({
+  images: Float32Array.from(randomValues(name, labels.length * size ** 2, [0, 1])),
+  masks: Float32Array.from({ length: labels.length * size ** 2 }, (_, i) => (i % 8 < 4 ? 1 : 0)),
+  labels: Uint8Array.from(labels),
+  count: labels.length,
+  channels: 1,
+  height: size,
+  width: size,
+  classNames,
+});
