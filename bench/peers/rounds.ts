@@ -63,6 +63,11 @@ export class Field {
     return fresh;
   }
 
+  /** Ends a peer that has failed: it may learn of more errors later, which are not those of the next case. */
+  discard(name: PeerName): void {
+    this.#processes.get(name)?.end();
+  }
+
   end(): void {
     for (const process of this.#processes.values()) process.end();
   }
@@ -86,6 +91,7 @@ export async function runCase(
       contestants.push({ name, process, checkedError: answer.checkedError, roundMs: [], failure: null });
     } catch (error) {
       results[name] = failed(reasonOf(error));
+      field.discard(name);
     }
   }
   for (let round = 0; round < roundCount; round++) {
@@ -98,6 +104,7 @@ export async function runCase(
         if ('msPerCall' in answer) contestant.roundMs.push(answer.msPerCall);
       } catch (error) {
         contestant.failure = reasonOf(error);
+        field.discard(contestant.name);
       }
     }
   }
