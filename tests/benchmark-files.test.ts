@@ -39,8 +39,9 @@ describe.each([...benchmarks.keys()])('%s', (name) => {
     { timeout: 60_000 },
     async () => {
       const size = { trainCount: 60, validationCount: 20, testCount: 40, seed: 1 };
-      const { train, validation, unbiasedTrain, tests } = await loadBenchmark(name, size);
-      expect([train.count, validation.count, unbiasedTrain.count]).toEqual([60, 20, 60]);
+      const { train, validation, unbiasedTrain, unbiasedValidation, tests } = await loadBenchmark(name, size);
+      expect([train.count, unbiasedTrain.count]).toEqual([60, 60]);
+      expect([validation.count, unbiasedValidation.count]).toEqual([20, 20]);
       for (const test of testNames) {
         checkDataset(test, tests[test]);
         expect(tests[test].count).toBe(40);
@@ -152,6 +153,12 @@ describe('a benchmark as files', () => {
     await written;
     expect(readFileSync(join(out, 'README.txt'), 'utf8')).toBe('made up\n');
     expect(readdirSync(join(out, 'oracle/data/train')).length).toBe(10);
+    const { labels, classNames } = benchmark.unbiasedValidation;
+    const files = Array.from(labels, (label, n) =>
+      join(classNames[label], `${String(n).padStart(5, '0')}.png`),
+    );
+    const validated = readdirSync(join(out, 'oracle/data/val'), { recursive: true });
+    expect(validated).toEqual(expect.arrayContaining(files));
     await expect(writeBenchmark(out, benchmark, { about: '' })).rejects.toThrow('is not empty');
   });
 });

@@ -1,4 +1,5 @@
 // A benchmark of background bias is worth what its backgrounds are: tied to the class where it says so, and nowhere else.
+import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { randomStream } from '../engine/random-bits.ts';
 import { type Benchmark, benchmarkSplits, testNames } from '../isnet/benchmarks/benchmark.ts';
@@ -35,12 +36,22 @@ const makers: Readonly<Record<string, (seed?: number) => Benchmark>> = {
 /** Made once: the tests below only read them. */
 const made = Object.fromEntries(Object.entries(makers).map(([name, make]) => [name, make()]));
 
-const partsOf = ({ train, validation, unbiasedTrain, tests }: Benchmark): Record<string, Dataset> => ({
-  train,
-  validation,
-  unbiasedTrain,
+const partsOf = ({ tests, isPaired: _, ...parts }: Benchmark): Record<string, Dataset> => ({
+  ...parts,
   ...tests,
 });
+
+/** SHA-256, its first 16 digits, of all numbers of the parts named: those that were published numbers are made with. */
+const known: Readonly<Record<string, string>> = {
+  'mnist-marker': '97f1415c43a1c14e',
+  'mnist-marker-grey': 'dc12a599758b7b54',
+  'mnist-marker-noise': 'e55236cf998e6bd1',
+  'fashion-marker': '7b6d1bff7fbe9a7c',
+  'fashion-gratings': '754a71aa374733a2',
+  'fashion-photos': '924fe639951f177f',
+  'emoji-photos': 'e042bcd147dcba98',
+};
+const everPublished = ['train', 'validation', 'unbiasedTrain', ...testNames] as const;
 
 const rowsOf = ({ images, count }: Dataset): string[] => {
   const row = images.length / count;
@@ -53,9 +64,10 @@ describe.each(Object.entries(makers))('%s', (name, make) => {
   const benchmark = made[name];
 
   test('has parts of the sizes asked for, classes in equal numbers, values in 0..1 and masks with two sides', () => {
-    const { train, validation, unbiasedTrain, tests } = benchmark;
+    const { train, validation, unbiasedTrain, unbiasedValidation, tests } = benchmark;
     expect(Object.keys(tests)).toEqual(testNames);
-    expect([train.count, validation.count, unbiasedTrain.count]).toEqual([200, 50, 200]);
+    expect([train.count, unbiasedTrain.count]).toEqual([200, 200]);
+    expect([validation.count, unbiasedValidation.count]).toEqual([50, 50]);
     for (const [part, dataset] of Object.entries(partsOf(benchmark))) {
       checkDataset(part, dataset);
       if (part in tests) expect(dataset.count, part).toBe(100);
@@ -75,18 +87,34 @@ describe.each(Object.entries(makers))('%s', (name, make) => {
     }
   });
 
+  test('is what it was when its numbers were published', () => {
+    const hash = createHash('sha256');
+    const parts = partsOf(benchmark);
+    for (const part of everPublished) {
+      const { images, masks, labels } = parts[part];
+      for (const values of [images, masks, Float32Array.from(labels)]) hash.update(values);
+    }
+    expect(hash.digest('hex').slice(0, 16)).toBe(known[name]);
+  });
+
   test('shows no test image and no validation image in training', () => {
-    const { train, validation, unbiasedTrain, tests } = benchmark;
+    const { train, validation, unbiasedTrain, unbiasedValidation, tests } = benchmark;
     const trained = new Set([...rowsOf(train), ...rowsOf(unbiasedTrain)]);
-    for (const dataset of [validation, ...Object.values(tests)]) {
+    for (const dataset of [validation, unbiasedValidation, ...Object.values(tests)]) {
       expect(rowsOf(dataset).filter((row) => trained.has(row))).toEqual([]);
     }
   });
 
   test('shows the same objects to the oracle, and in all tests that are paired', () => {
-    const { train, unbiasedTrain, tests, isPaired } = benchmark;
-    expect(unbiasedTrain.labels).toEqual(train.labels);
-    expect(isSame(unbiasedTrain.masks, train.masks)).toBe(true);
+    const { train, unbiasedTrain, validation, unbiasedValidation, tests, isPaired } = benchmark;
+    for (const [biased, bare] of [
+      [train, unbiasedTrain],
+      [validation, unbiasedValidation],
+    ]) {
+      expect(bare.labels).toEqual(biased.labels);
+      expect(isSame(bare.masks, biased.masks)).toBe(true);
+      expect(isSame(bare.images, biased.images)).toBe(false);
+    }
     for (const name of testNames) {
       expect(tests[name].labels, name).toEqual(tests.biased.labels);
       if (isPaired || name !== 'out-of-distribution') {
@@ -187,6 +215,7 @@ describe.each([
       train: always,
       validation: always,
       unbiasedTrain: never,
+      unbiasedValidation: never,
       biased: always,
       unbiased: never,
       deceiving: lies,
@@ -214,7 +243,7 @@ describe.each([
   ['fashion-photos', photoShown, 0],
   ['emoji-photos', photoShown, 0],
 ])('the background of %s', (name, read, misread) => {
-  const { train, validation, unbiasedTrain, tests } = made[name];
+  const { train, validation, unbiasedTrain, unbiasedValidation, tests } = made[name];
 
   test('is that of the class in 95 of 100 where it is biased', () => {
     // 0.95 plus or minus four standard deviations of a share of so many images.
@@ -226,7 +255,7 @@ describe.each([
   });
 
   test('is that of the class in 1 of 10 where it is unbiased', () => {
-    for (const dataset of [unbiasedTrain, tests.unbiased]) {
+    for (const dataset of [unbiasedTrain, unbiasedValidation, tests.unbiased]) {
       const { own, other } = agreement(dataset, read);
       expect(Math.abs(own - 0.1)).toBeLessThan(4 * Math.sqrt(0.09 / dataset.count) + misread);
       expect(own + other).toBe(1);
@@ -241,13 +270,13 @@ describe.each([
 });
 
 test('photographs are new out of distribution, and tests show the half that training does not', () => {
-  const { train, validation, unbiasedTrain, tests } = made['fashion-photos'];
+  const { train, validation, unbiasedTrain, unbiasedValidation, tests } = made['fashion-photos'];
   const shownIn = (dataset: Dataset) =>
     Array.from({ length: dataset.count }, (_, n) => {
       const [red, , blue] = backgroundOf(dataset, n);
       return photoOf(red, blue);
     });
-  for (const dataset of [train, validation, unbiasedTrain]) {
+  for (const dataset of [train, validation, unbiasedTrain, unbiasedValidation]) {
     expect(shownIn(dataset).every(({ photo, half }) => photo < 10 && half === 'left')).toBe(true);
   }
   for (const dataset of [tests.biased, tests.unbiased, tests.deceiving]) {
@@ -257,7 +286,7 @@ test('photographs are new out of distribution, and tests show the half that trai
 });
 
 test('held-out artists draw for one test only, and concepts stay in their part', () => {
-  const { train, validation, unbiasedTrain, tests } = made['emoji-photos'];
+  const { train, validation, unbiasedTrain, unbiasedValidation, tests } = made['emoji-photos'];
   const shownIn = ({ images, masks, height, width, count }: Dataset) =>
     Array.from({ length: count }, (_, n) => {
       const pixels = height * width;
@@ -268,7 +297,7 @@ test('held-out artists draw for one test only, and concepts stay in their part',
       return drawingOf([0, 1, 2].map((c) => images[(3 * n + c) * pixels + at]));
     });
   const trained = [...shownIn(train), ...shownIn(unbiasedTrain)];
-  const validated = shownIn(validation);
+  const validated = [...shownIn(validation), ...shownIn(unbiasedValidation)];
   const tested = [...shownIn(tests.biased), ...shownIn(tests.unbiased), ...shownIn(tests.deceiving)];
   const other = shownIn(tests['out-of-distribution']);
   expect([...trained, ...validated, ...tested].every(({ style }) => style === 'a' || style === 'b')).toBe(

@@ -5,12 +5,15 @@ import { dirname, join } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { UsageError } from '../engine/errors.ts';
+import { fashionMarker } from '../isnet/benchmarks/fashion.ts';
 import { type CellResult, cellNames, cellPath, readCell, writeCell } from '../isnet/compare/cell.ts';
+import { imagesOf } from '../isnet/compare/make-cell.ts';
 import { comparisonPage } from '../isnet/compare/page.ts';
 import { cellOptions, claimFolder, completeSettings, defaultComparison } from '../isnet/compare/settings.ts';
 import { spreadOf, summarizeCells } from '../isnet/compare/summary.ts';
 import { csvOfCells, markdownTables } from '../isnet/compare/tables.ts';
 import { RunFolderError } from '../isnet/run-folder.ts';
+import { madeUpGarments } from './benchmark-pictures.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -33,6 +36,16 @@ const cell = (method: string, seed: number, biased: number, deceiving: number): 
   version: '1.2.3',
   commit: null,
   command: `isnet compare --methods ${method} --seeds ${seed}`,
+});
+
+test('the weights of the oracle are chosen by the validation images without the bias', async () => {
+  const clothes = { train: madeUpGarments(3, 1), test: madeUpGarments(1, 2) };
+  const size = { trainCount: 20, validationCount: 10, testCount: 10, seed: 0 };
+  const benchmark = fashionMarker(clothes, size);
+  const { validation, unbiased } = imagesOf(benchmark);
+  const all = Array.from({ length: 10 }, (_, n) => n);
+  expect((await validation?.batch(all))?.images).toEqual(benchmark.validation.images);
+  expect((await unbiased?.validation?.batch(all))?.images).toEqual(benchmark.unbiasedValidation.images);
 });
 
 describe('seeds together', () => {
@@ -123,6 +136,7 @@ describe('settings', () => {
   test('that are wrong are named as in a configuration', () => {
     expect(() => completeSettings({}, { epochs: 0 })).toThrow(/classifier.epochs is 0; use a whole number/);
     expect(() => completeSettings({ trainCount: 0 }, {})).toThrow(/data.trainCount is 0/);
+    expect(() => completeSettings({ heatmapWeight: 1.5 }, {})).toThrow(/isnet.P is 1.5/);
   });
 
   test('of a folder stay as they are', async () => {
@@ -138,7 +152,7 @@ describe('settings', () => {
   test('of one cell are options of the command', () => {
     const name = { benchmark: 'mnist-marker', method: 'rrr', seed: 2 };
     expect(cellOptions(name, completeSettings({ testCount: 100 }, {}))).toBe(
-      '--benchmarks mnist-marker --methods rrr --seeds 2 --networks small --train-count 8000 --validation-count 500 --test-count 100 --epochs 4 --batch-size 32 --lr 0.006',
+      '--benchmarks mnist-marker --methods rrr --seeds 2 --networks small --train-count 8000 --validation-count 500 --test-count 100 --epochs 4 --batch-size 32 --lr 0.006 --heatmap-weight 0.7',
     );
   });
 });

@@ -34,6 +34,8 @@ export interface Benchmark {
    * oracle: what can be had at best, and what nobody has in earnest.
    */
   readonly unbiasedTrain: Dataset;
+  /** The objects of `validation` in the same way: what the weights of the oracle are chosen by. */
+  readonly unbiasedValidation: Dataset;
   readonly tests: Readonly<Record<TestName, Dataset>>;
   /** All tests show the same objects in the same order. */
   readonly isPaired: boolean;
@@ -41,13 +43,14 @@ export interface Benchmark {
 
 /** The benchmark with each of its parts changed. */
 export function mapParts(benchmark: Benchmark, change: (part: Dataset) => Dataset): Benchmark {
-  const { train, validation, unbiasedTrain, tests } = benchmark;
+  const { train, validation, unbiasedTrain, unbiasedValidation, tests } = benchmark;
   const changed = Object.fromEntries(testNames.map((name) => [name, change(tests[name])]));
   return {
     ...benchmark,
     train: change(train),
     validation: change(validation),
     unbiasedTrain: change(unbiasedTrain),
+    unbiasedValidation: change(unbiasedValidation),
     tests: changed as Record<TestName, Dataset>,
   };
 }

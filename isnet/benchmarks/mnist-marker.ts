@@ -22,7 +22,7 @@ export function mnistMarker(
 ): Benchmark {
   const options = { ...digits, ...size, background: ground === 'noise' ? 'noise' : 'black' } as const;
   const { train, validation, biased, unbiased, deceiving } = markerBiasBenchmark(options);
-  const unbiasedTrain = unbiasedTraining(options).train;
+  const bareTraining = unbiasedTraining(options);
   const { seed } = size;
   const onGround = (dataset: Dataset, part: string): Dataset =>
     ground === 'grey' ? before(dataset, paintGrey, seed, `mnist-marker-grey/${part}`) : dataset;
@@ -32,7 +32,8 @@ export function mnistMarker(
   return {
     train: onGround(train, 'train'),
     validation: onGround(validation, 'validation'),
-    unbiasedTrain: onGround(unbiasedTrain, 'train'),
+    unbiasedTrain: onGround(bareTraining.train, 'train'),
+    unbiasedValidation: onGround(bareTraining.validation, 'validation'),
     tests: {
       biased: onGround(biased, 'test'),
       unbiased: onGround(unbiased, 'test'),

@@ -40,6 +40,7 @@ export function sceneBenchmark(options: SceneBenchmarkOptions): Benchmark {
     train: training(train, 'own', 'train'),
     validation: training(validation, 'own', 'validation'),
     unbiasedTrain: training(train, unbiased, 'train'),
+    unbiasedValidation: training(validation, unbiased, 'validation'),
     tests: {
       biased: testing(test, 'own'),
       unbiased: testing(test, unbiased),

@@ -33,6 +33,7 @@ interface CompareOptions {
   readonly epochs: number;
   readonly batchSize: number;
   readonly lr: number;
+  readonly heatmapWeight: number;
   readonly jobs: number;
   readonly output: string;
 }
@@ -72,6 +73,12 @@ export function addCompareCommand(program: Command, done: (exitCode: number) => 
     .option('--epochs <n>', 'epochs of each training', once(wholeNumber), training.epochs)
     .option('--batch-size <n>', 'images per step', once(wholeNumber), training.batchSize)
     .option('--lr <rate>', 'learning rate', once(decimal), training.learningRate)
+    .option(
+      '-P, --heatmap-weight <P>',
+      'weight of the heatmap loss in all ISNets',
+      once(decimal),
+      counts.heatmapWeight,
+    )
     .option('--jobs <n>', 'trainings at a time', once(wholeNumber), 1)
     .option('--output <folder>', 'where cells, tables and the page are kept', 'comparison')
     .addHelpText('after', examples)
@@ -101,9 +108,9 @@ async function compare(options: CompareOptions): Promise<number> {
 }
 
 function settingsOf(options: CompareOptions): ComparisonSettings {
-  const { networks, trainCount, validationCount, testCount, epochs, batchSize, lr } = options;
+  const { networks, trainCount, validationCount, testCount, heatmapWeight, epochs, batchSize, lr } = options;
   return completeSettings(
-    { networks, trainCount, validationCount, testCount },
+    { networks, trainCount, validationCount, testCount, heatmapWeight },
     { epochs, batchSize, learningRate: lr },
   );
 }

@@ -23,7 +23,7 @@ Examples:
   isnet data fetch fashion-gratings
   isnet data fetch emoji-photos`,
   benchmark: `
-Writes training, validation and four tests, and the training images of an oracle in <folder>/oracle.
+Writes training, validation and four tests, and an oracle's training and validation in <folder>/oracle.
 
 Examples:
   isnet data benchmark
@@ -120,6 +120,7 @@ What gives the class away in data/train and data/val: ${bias}.
   data/test-deceiving            backgrounds are those of other classes
   data/test-out-of-distribution  ${outOfDistribution}
   oracle/data/train              the objects of data/train, unbiased
+  oracle/data/val                the objects of data/val, unbiased
 
 masks/ mirrors data/: white is the object.
 

@@ -4,7 +4,7 @@ import type { Device } from '../../engine/tensor.ts';
 import { gradCam } from '../../lrp/attributions/grad-cam.ts';
 import { backgroundShare } from '../../lrp/metrics/localisation.ts';
 import { uploadHostBatch } from '../batch.ts';
-import { testNames } from '../benchmarks/benchmark.ts';
+import { type Benchmark, testNames } from '../benchmarks/benchmark.ts';
 import { loadBenchmark } from '../benchmarks/index.ts';
 import { subset } from '../data/dataset.ts';
 import { type BatchSource, memorySource } from '../data/source.ts';
@@ -12,13 +12,24 @@ import { describeEnvironment } from '../environment.ts';
 import { backgroundRelevance } from '../evaluate.ts';
 import { eachBatch, explainedAtOnce, readings } from '../evaluation/batches.ts';
 import { createOptimizer, trainingOptions } from '../from-config.ts';
-import { methodNamed } from '../rivals/index.ts';
-import { type TrainedMethod, testSourceFor, trainMethod } from '../rivals/train-method.ts';
+import { methodNamed, methodsWith } from '../rivals/index.ts';
+import { type MethodImages, type TrainedMethod, testSourceFor, trainMethod } from '../rivals/train-method.ts';
 import type { CellName, CellResult } from './cell.ts';
 import { type ComparisonSettings, networksOf } from './settings.ts';
 
 /** Relevance is measured on this many images at most: the mean over them is known to a per cent or two. */
 const EXPLAINED_IMAGES = 500;
+
+/** A benchmark as what methods are trained and tested on; the oracle's weights are chosen as the others' are. */
+export function imagesOf(benchmark: Benchmark): MethodImages {
+  const { train, validation, unbiasedTrain, unbiasedValidation, tests } = benchmark;
+  return {
+    train: memorySource(train),
+    validation: memorySource(validation),
+    unbiased: { train: memorySource(unbiasedTrain), validation: memorySource(unbiasedValidation) },
+    tests: Object.fromEntries(testNames.map((test) => [test, memorySource(tests[test])])),
+  };
+}
 
 /** Everything about a cell but the command that repeats it. Throws what `loadBenchmark` and `trainMethod` throw. */
 export async function makeCell(
@@ -26,18 +37,13 @@ export async function makeCell(
   name: CellName,
   settings: ComparisonSettings,
 ): Promise<Omit<CellResult, 'command'>> {
-  const { trainCount, validationCount, testCount, training } = settings;
+  const { trainCount, validationCount, testCount, heatmapWeight: P, training } = settings;
   const { seed } = name;
-  const method = methodNamed(name.method);
+  const method = methodNamed(name.method, methodsWith({ P }));
   const size = { trainCount, validationCount, testCount, seed };
-  const { train, validation, unbiasedTrain, tests } = await loadBenchmark(name.benchmark, size);
-  const images = {
-    train: memorySource(train),
-    validation: memorySource(validation),
-    unbiased: { train: memorySource(unbiasedTrain), validation: null },
-    tests: Object.fromEntries(testNames.map((test) => [test, memorySource(tests[test])])),
-  };
-  const trained = await trainMethod(device, method, images, {
+  const benchmark = await loadBenchmark(name.benchmark, size);
+  const { tests } = benchmark;
+  const trained = await trainMethod(device, method, imagesOf(benchmark), {
     ...trainingOptions(training, seed),
     networks: networksOf(settings),
     optimizer: (parameters) => createOptimizer(training, parameters),

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { UsageError } from '../../engine/errors.ts';
 import type { TrainingConfig } from '../config.ts';
 import { completeConfig, quickstartConfig } from '../quickstart-config.ts';
+import { DEFAULT_P } from '../rivals/isnets.ts';
 import { type Networks, publishedNetworks, smallNetworks } from '../rivals/networks.ts';
 import { exists, readJson, writeJson } from '../run-folder.ts';
 import type { CellName } from './cell.ts';
@@ -17,6 +18,8 @@ export interface ComparisonSettings {
   readonly trainCount: number;
   readonly validationCount: number;
   readonly testCount: number;
+  /** Weight P of the heatmap loss in all ISNets. */
+  readonly heatmapWeight: number;
   /** The budget of each phase of a method. */
   readonly training: TrainingConfig;
 }
@@ -29,6 +32,7 @@ export const defaultComparison: ComparisonSettings = {
   trainCount,
   validationCount,
   testCount,
+  heatmapWeight: DEFAULT_P,
   training: { ...quickstartConfig.classifier, epochs: 4, batchSize: 32, learningRate: 6e-3 },
 };
 
@@ -39,12 +43,12 @@ export function completeSettings(
 ): ComparisonSettings {
   const defined = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   const settings = { ...defaultComparison, ...defined };
-  const { trainCount, validationCount, testCount } = settings;
+  const { trainCount, validationCount, testCount, heatmapWeight } = settings;
   const classifier = completeConfig(
     [
       { data: { dataset: 'mnist-marker', trainCount, validationCount, testCount } },
       { classifier: { ...defaultComparison.training } },
-      { classifier: training },
+      { classifier: training, isnet: { P: heatmapWeight } },
     ],
     'compare',
   ).classifier;
@@ -90,7 +94,7 @@ function differences(
 
 /** Options of `isnet compare` that make one cell. */
 export function cellOptions({ benchmark, method, seed }: CellName, settings: ComparisonSettings): string {
-  const { networks, trainCount, validationCount, testCount, training } = settings;
+  const { networks, trainCount, validationCount, testCount, heatmapWeight, training } = settings;
   const options: Readonly<Record<string, string | number>> = {
     benchmarks: benchmark,
     methods: method,
@@ -102,6 +106,7 @@ export function cellOptions({ benchmark, method, seed }: CellName, settings: Com
     epochs: training.epochs,
     'batch-size': training.batchSize,
     lr: training.learningRate,
+    'heatmap-weight': heatmapWeight,
   };
   return Object.entries(options)
     .map(([name, value]) => `--${name} ${value}`)

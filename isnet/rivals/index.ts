@@ -3,14 +3,14 @@ import { unknownName } from '../../engine/nearest-name.ts';
 import { attentionGated, classifier, maskedInput, oracle, visionTransformer } from './classifiers.ts';
 import { gainMethod } from './gain.ts';
 import { hamMethod } from './ham.ts';
-import { isnetMethods } from './isnets.ts';
+import { type IsnetSettings, isnetMethods } from './isnets.ts';
 import type { Method } from './method.ts';
 import { multiTaskMethod } from './multi-task.ts';
 import { rightReasonsMethod } from './right-reasons.ts';
 import { segmentThenClassify } from './segment-then-classify.ts';
 
-/** Every method: the ordinary classifier and the bounds, what others have proposed, and the ISNets. */
-export const methods: readonly Method[] = [
+/** Every method: the ordinary classifier and the bounds, what others have proposed, and the ISNets with these settings. */
+export const methodsWith = (isnet: IsnetSettings): readonly Method[] => [
   classifier,
   oracle,
   maskedInput,
@@ -21,8 +21,10 @@ export const methods: readonly Method[] = [
   gainMethod(),
   hamMethod(),
   rightReasonsMethod(),
-  ...isnetMethods(),
+  ...isnetMethods(isnet),
 ];
+
+export const methods: readonly Method[] = methodsWith({});
 
 /** The method of this name. Throws UsageError, naming the nearest, if there is none. */
 export function methodNamed(name: string, among: readonly Method[] = methods): Method {

@@ -10,6 +10,8 @@ import type { Variant } from '../seeds.ts';
 import type { HeatmapWeight } from '../weight.ts';
 import { type Method, type MethodPlan, type MethodSetting, singlePhase } from './method.ts';
 
+export const DEFAULT_P = 0.7;
+
 /** What all ISNets of a comparison share. */
 export interface IsnetSettings
   extends Pick<
@@ -89,7 +91,7 @@ const RANGE_IMAGES = 1000;
 
 /** The network, what it minimises, and what is trained or kept beside it for C1 and C2. */
 function planOf(kind: Kind, settings: IsnetSettings, setting: MethodSetting): MethodPlan {
-  const { P = 0.7, range = 'running', composite = isnetComposite(), ...loss } = settings;
+  const { P = DEFAULT_P, range = 'running', composite = isnetComposite(), ...loss } = settings;
   const { init, input, networks, ...classification } = setting;
   const model = networks.classifier(init, input);
   const { variant, propagation } = kind;

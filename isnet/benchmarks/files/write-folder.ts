@@ -17,7 +17,7 @@ export interface WriteBenchmarkOptions {
 const where = { where: 'benchmark' } as const;
 
 /**
- * Writes train, val and the four tests into a new or empty folder, and the oracle's training images into `oracle/` within it.
+ * Writes train, val and the four tests into a new or empty folder, and the oracle's train and val into `oracle/` within it.
  * Throws DataError if the folder holds something or cannot be written; what was written until then stays.
  */
 export async function writeBenchmark(
@@ -37,12 +37,13 @@ export async function writeBenchmark(
   if (names.length > 0) {
     throw new DataError(`benchmark: '${folder}' is not empty (it holds ${names[0]}); choose a new folder`);
   }
-  const { train, validation, unbiasedTrain, tests } = benchmark;
+  const { train, validation, unbiasedTrain, unbiasedValidation, tests } = benchmark;
   const parts: [root: string, split: string, dataset: Dataset][] = [
     [folder, 'train', train],
     [folder, 'val', validation],
     ...testNames.map((name): [string, string, Dataset] => [folder, `test-${name}`, tests[name]]),
     [join(folder, 'oracle'), 'train', unbiasedTrain],
+    [join(folder, 'oracle'), 'val', unbiasedValidation],
   ];
   await writeFileAtomically(join(folder, 'README.txt'), `${about}\n`, where);
   const total = parts.reduce((sum, [, , { count }]) => sum + count, 0);
