@@ -1,4 +1,5 @@
 // Every case that runs on a device, in the order of the table.
+import type { AdapterProfile } from '../engine/dispatch.ts';
 import { UsageError } from '../engine/errors.ts';
 import type { BenchCase } from './case.ts';
 import { convCases } from './conv.ts';
@@ -42,3 +43,9 @@ export function selectCases(filter = '') {
   const known = [...allCases, ...startupCases].map(pathOf).join(', ');
   throw new UsageError(`bench: no case has '${filter}' in its name; use a part of ${known}`);
 }
+
+/** The cases that are measured on adapters of this family: large ones on GPUs only. */
+export const casesFor = (
+  family: AdapterProfile['family'],
+  cases: readonly BenchCase[],
+): readonly BenchCase[] => cases.filter(({ isLarge }) => family === 'gpu' || !isLarge);

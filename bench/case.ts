@@ -27,6 +27,8 @@ export interface BenchCase {
   readonly tolerance: number;
   /** The computation, or a smaller one of its kind that the reference can do in a second. */
   readonly prepare: (device: Device, isCheck: boolean) => Workload;
+  /** For GPUs only: it would keep a software adapter busy for minutes, and say nothing that smaller ones do not. */
+  readonly isLarge?: boolean;
 }
 
 /** Billions of bytes in `count` numbers of f32. */
@@ -50,7 +52,7 @@ export interface OpCaseOptions extends Omit<BenchCase, 'prepare' | 'size' | 'tol
 }
 
 // Sums of up to a few thousand products in f32, against f64: rounding grows with the root of their number, to some 1e-6.
-const OP_TOLERANCE = 1e-5;
+export const OP_TOLERANCE = 1e-5;
 
 /** A case of plain tensor functions on random inputs, with nothing recorded unless `isRecorded`. */
 export function opCase(options: OpCaseOptions): BenchCase {

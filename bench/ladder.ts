@@ -6,6 +6,7 @@ import { openDevice } from '../engine/node-device.ts';
 import { possibleVariants } from '../engine/ops/gemm-variants.ts';
 import { quantile } from '../isnet/evaluation/bootstrap.ts';
 import { takeTurns } from '../isnet/take-turns.ts';
+import { casesFor } from './all-cases.ts';
 import type { BenchCase } from './case.ts';
 import { convCases } from './conv.ts';
 import { matmulCases } from './matmul.ts';
@@ -62,7 +63,7 @@ async function main({ filter, rounds, rungs: wanted, json }: Options): Promise<v
   console.log(`${'case'.padEnd(32)}${rungs.map((rung) => rung.padStart(9)).join('')}`);
   const results: unknown[] = [];
   try {
-    for (const bench of [...matmulCases, ...convCases]) {
+    for (const bench of casesFor(own.profile.family, [...matmulCases, ...convCases])) {
       if (!filter.split(',').some((part) => bench.name.includes(part))) continue;
       const reached = await climb(bench, devices, Number(rounds));
       const rates = reached.map(({ rate }) => rate.toFixed(2).padStart(9));

@@ -8,6 +8,7 @@ import type { GpuDevice } from '../engine/gpu-device.ts';
 import { scope } from '../engine/scope.ts';
 import { type Device, release } from '../engine/tensor.ts';
 import { quantile } from '../isnet/evaluation/bootstrap.ts';
+import { type KernelProfile, profileRuns } from '../isnet/kernel-profile.ts';
 import { msPerCall } from '../isnet/take-turns.ts';
 import type { BenchCase } from './case.ts';
 import { type Ceilings, ceilingShare } from './ceiling.ts';
@@ -37,12 +38,16 @@ export interface BenchResult {
   /** Processes that wanted a core in the last minute, ours included. */
   readonly loadAverage: number;
   readonly isNoisy: boolean;
+  /** Kernels of a few calls, where they were asked for. */
+  readonly profile?: KernelProfile;
 }
 
 export interface MeasureOptions {
   /** Few short samples: to see that everything runs, not to publish. */
   readonly isQuick?: boolean;
   readonly ceilings?: Ceilings;
+  /** Also says which kernels the time goes to; rejects with DeviceError where the adapter has no timestamps. */
+  readonly isProfiled?: boolean;
 }
 
 const SAMPLE_COUNT = 20;
@@ -65,7 +70,7 @@ const NOISY_RATIO = 1.5;
 export async function measure(
   device: GpuDevice,
   bench: BenchCase,
-  { isQuick = false, ceilings }: MeasureOptions = {},
+  { isQuick = false, ceilings, isProfiled = false }: MeasureOptions = {},
 ): Promise<BenchResult> {
   const checkedError = await checkedErrorOf(device, bench);
   const workload = bench.prepare(device, false);
@@ -85,6 +90,7 @@ export async function measure(
       deviceMs: onDevice === null ? null : onDevice / callsPerWait,
       callsPerWait,
       checkedError,
+      profile: isProfiled ? await profileRuns(device, () => run(1)) : undefined,
     };
   } finally {
     workload.close();

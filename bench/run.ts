@@ -2,7 +2,8 @@
 import { Command } from 'commander';
 import { IsnetError, UsageError } from '../engine/errors.ts';
 import { openDevice } from '../engine/node-device.ts';
-import { allCases, pathOf, selectCases } from './all-cases.ts';
+import { kernelTable } from '../isnet/kernel-profile.ts';
+import { allCases, casesFor, pathOf, selectCases } from './all-cases.ts';
 import { measureCeilings } from './ceiling.ts';
 import { comparisonTable, readReport } from './compare.ts';
 import { type BenchResult, measure } from './measure.ts';
@@ -21,14 +22,18 @@ interface Options {
   readonly filter?: string;
   readonly json?: string | true;
   readonly quick?: boolean;
+  readonly profile?: boolean;
   readonly list?: boolean;
   readonly compare?: readonly string[];
 }
 
-async function run({ filter, json, quick: isQuick = false }: Options): Promise<void> {
+async function run(options: Options): Promise<void> {
+  const { filter, json, quick: isQuick = false, profile: isProfiled = false } = options;
   const { cases, startups } = selectCases(filter);
   const device = await openDevice({ log: console.warn });
   try {
+    // Without timestamps it is refused now, and not after the first case.
+    if (isProfiled) await device.profileDispatches(() => {});
     const ceilings = await measureCeilings(device);
     const origin = originOf(device);
     console.log(describeRun(origin, ceilings));
@@ -41,10 +46,16 @@ async function run({ filter, json, quick: isQuick = false }: Options): Promise<v
       console.log(tableRow(result));
       results.push(result);
     };
-    for (const bench of cases) add(await measure(device, bench, { isQuick, ceilings }));
+    const feasible = casesFor(device.profile.family, cases);
+    for (const bench of feasible) add(await measure(device, bench, { isQuick, ceilings, isProfiled }));
     for (const result of await measureStartups(startups, { isQuick })) add(result);
+    const left = cases.filter((bench) => !feasible.includes(bench)).map(({ name }) => name);
+    if (left.length > 0) console.log(`\nleft out on a software adapter: ${left.join(', ')}`);
     if (results.some(({ isNoisy }) => isNoisy)) {
       console.log('\nnoisy: p90 is more than 1.5 times the median; close other programs and measure again');
+    }
+    for (const { name, profile } of results) {
+      if (profile) console.log(`\n${kernelTable({ name, run: 'call' }, profile)}`);
     }
     if (json === undefined) return;
     const report: BenchReport = { ...origin, clock: 'wall', isQuick, ceilings, results };
@@ -61,7 +72,10 @@ function compare(paths: readonly string[]): void {
 }
 
 function list(): void {
-  for (const item of [...allCases, ...startupCases]) console.log(`${pathOf(item).padEnd(44)} ${item.size}`);
+  for (const item of [...allCases, ...startupCases]) {
+    const note = 'isLarge' in item && item.isLarge ? ', on GPUs only' : '';
+    console.log(`${pathOf(item).padEnd(44)} ${item.size}${note}`);
+  }
 }
 
 const command = new Command('bench')
@@ -69,6 +83,7 @@ const command = new Command('bench')
   .option('--filter <texts>', 'only cases with one of these in family/name, separated by commas')
   .option('--json [file]', 'write the results (default file: bench/results/<date>-<adapter>.json)')
   .option('--quick', 'few short samples, to see that everything runs')
+  .option('--profile', 'also show the ten kernels of each case that take longest')
   .option('--list', 'name all cases and measure none')
   .option('--compare <files...>', 'print two files of results side by side and measure none');
 

@@ -18,6 +18,9 @@ export const matmulSizes: readonly MatmulSizes[] = [
   { label: '128x4096x1000', M: 128, K: 4096, N: 1000 },
 ];
 
+/** What fills a GPU; software adapters are not asked for these. */
+export const largeMatmulSizes: readonly MatmulSizes[] = [2048, 4096].map(square);
+
 /** Two operations per product. */
 export const matmulFlop = ({ M, K, N }: MatmulSizes): number => 2 * M * K * N;
 
@@ -84,8 +87,8 @@ export const softmaxSizes: readonly Shape[] = [
   [4096, 256],
 ];
 
-/** Additions that each wait for the one before: the floor under every small network. */
-export const chain = { length: 200, counts: [256, 1024] } as const;
+/** Ops that each wait for the one before, on so many numbers: the floor under every small network. */
+export const chain = { length: 200, counts: [256, 1024], square: [32, 32] } as const;
 
 /** The classifier of the training steps: 3x3 convolutions with ReLU, max pooling of 2 behind the last two, one Linear. */
 export const cnn = { N: 32, C: 3, size: 32, widths: [32, 32, 64], pools: [1, 2, 2], classCount: 10 } as const;

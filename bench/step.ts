@@ -7,6 +7,7 @@ import { concat } from '../engine/ops/layout.ts';
 import { keep, withoutRecording } from '../engine/scope.ts';
 import { type Device, release, type Tensor } from '../engine/tensor.ts';
 import { uploadBatch } from '../isnet/batch.ts';
+import { stageNames } from '../isnet/deep-supervision.ts';
 import {
   classifierLosses,
   classifierObjective,
@@ -14,8 +15,8 @@ import {
   isnetLosses,
   isnetObjective,
 } from '../isnet/objective.ts';
-import type { Variant } from '../isnet/seeds.ts';
 import { TrainStep } from '../isnet/train-step.ts';
+import type { SmallCnn } from '../nn/models/small-cnn.ts';
 import { Adam, globalNorm, SGD } from '../nn/optim.ts';
 import type { BenchCase, Workload } from './case.ts';
 import { type CnnBatch, cnnGradients, newCnn, uploadCnnBatch } from './cnn.ts';
@@ -23,21 +24,30 @@ import { DISTINCT_COUNT } from './data.ts';
 import { cnn } from './shapes.ts';
 import { BATCH_SIZE, CHECKED_SIZE, LABEL, newModel, randomImages, STEP_TOLERANCE } from './small-net.ts';
 
-const isnet: Omit<IsnetOptions, 'variant'> = { w1: 1, w2: 1, d: 0.9, E: 1, C1: 1, C2: 25 };
+const common: Omit<IsnetOptions, 'variant'> = { w1: 1, w2: 1, d: 0.9, E: 1, C1: 1, C2: 25 };
 const P = 0.7;
 // Small, so that hundreds of steps on one batch leave the numbers where they were.
 const LEARNING_RATE = 1e-5;
 
+/** What tells one ISNet from another. */
+interface Isnet extends Pick<IsnetOptions, 'variant' | 'propagation'> {
+  readonly isDeep?: boolean;
+}
+
+function optionsOf({ isDeep, ...kind }: Isnet, model: SmallCnn): IsnetOptions {
+  return { ...common, ...kind, deepSupervision: isDeep ? stageNames(model) : [] };
+}
+
 /** The step of isnet/train.ts, captured: upload, losses, gradients, clipping for an ISNet, Adam. */
-function prepareTraining(device: Device, isCheck: boolean, variant: Variant | null): Workload {
+function prepareTraining(device: Device, isCheck: boolean, isnet: Isnet | null): Workload {
   const model = newModel(device).train();
   const dataset = randomImages(isCheck ? CHECKED_SIZE : BATCH_SIZE);
   const indices = Uint32Array.from({ length: dataset.count }, (_, i) => i);
   const optimizer = new Adam(model.namedParameters());
-  const options = variant ? { ...isnet, variant } : undefined;
+  const options = isnet && optionsOf(isnet, model);
   const steps = new TrainStep(device, model, optimizer, {
     losses: options ? isnetObjective(options) : classifierObjective(),
-    clipNorm: options && 1,
+    clipNorm: options ? 1 : undefined,
     seed: 0,
   });
   const upload = () => uploadBatch(device, dataset, indices);
@@ -89,27 +99,31 @@ function prepareCnn(device: Device, isCheck: boolean, hasPenalty: boolean): Work
   };
 }
 
-const common = { family: 'step', unit: 'images/s', workPerCall: BATCH_SIZE, tolerance: STEP_TOLERANCE };
-const small = { ...common, size: LABEL };
+const ofFamily = { family: 'step', unit: 'images/s', workPerCall: BATCH_SIZE, tolerance: STEP_TOLERANCE };
+const small = { ...ofFamily, size: LABEL };
 const large = {
-  ...common,
+  ...ofFamily,
   size: `[${cnn.N}, ${cnn.C}, ${cnn.size}, ${cnn.size}], conv ${cnn.widths.join('-')}`,
   workPerCall: cnn.N,
 };
 
-const variants: readonly (readonly [name: string, Variant | null])[] = [
+const kinds: readonly (readonly [name: string, isnet: Isnet | null])[] = [
   ['classifier', null],
-  ['isnet', 'stochastic'],
-  ['isnet-selective', 'selective'],
-  ['isnet-original', 'original'],
+  ['isnet', { variant: 'stochastic' }],
+  ['isnet-selective', { variant: 'selective' }],
+  ['isnet-original', { variant: 'original' }],
+  ['isnet-dual', { variant: 'dual' }],
+  ['isnet-flex', { variant: 'stochastic', propagation: 'flex' }],
+  ['isnet-gradient-input', { variant: 'original', propagation: 'gradient-input' }],
+  ['isnet-deep-supervision', { variant: 'stochastic', isDeep: true }],
 ];
 
 /** Steps of a classifier and of each kind of ISNet with Adam; SGD steps of a larger CNN, with and without a gradient penalty. */
 export const stepCases: readonly BenchCase[] = [
-  ...variants.map(([name, variant]) => ({
+  ...kinds.map(([name, isnet]) => ({
     ...small,
     name: `${name}-step`,
-    prepare: (device: Device, isCheck: boolean) => prepareTraining(device, isCheck, variant),
+    prepare: (device: Device, isCheck: boolean) => prepareTraining(device, isCheck, isnet),
   })),
   { ...large, name: 'cnn-step', prepare: (device, isCheck) => prepareCnn(device, isCheck, false) },
   { ...large, name: 'cnn-penalty-step', prepare: (device, isCheck) => prepareCnn(device, isCheck, true) },

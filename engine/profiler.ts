@@ -33,7 +33,7 @@ export class Profiler {
   constructor(device: GPUDevice) {
     if (!device.features.has('timestamp-query')) {
       throw new DeviceError(
-        'profile: this adapter has no timestamps (feature timestamp-query); profile on another, or use npm run bench',
+        'profile: this adapter has no timestamps (feature timestamp-query); profile on another, or measure without a profile: npm run bench',
       );
     }
     this.#device = device;

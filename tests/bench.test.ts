@@ -1,12 +1,13 @@
 // The benchmark harness can be believed: it refuses wrong results, keeps nothing, and counts right.
 import { afterAll, describe, expect, test } from 'vitest';
-import { allCases, pathOf, selectCases } from '../bench/all-cases.ts';
+import { allCases, casesFor, pathOf, selectCases } from '../bench/all-cases.ts';
 import { opCase } from '../bench/case.ts';
 import { ceilingShare } from '../bench/ceiling.ts';
 import { deviceMs } from '../bench/device-time.ts';
 import { dispatchCases } from '../bench/dispatch.ts';
 import { measure, summaryOf } from '../bench/measure.ts';
 import { tableRow } from '../bench/report.ts';
+import { chain } from '../bench/shapes.ts';
 import { startupCases } from '../bench/startup.ts';
 import { stepCases } from '../bench/step.ts';
 import { tensor } from '../engine/create.ts';
@@ -47,6 +48,19 @@ test('cases are found by a part of their path; an unknown part is refused with t
   expect(selectCases('cold').startups).toHaveLength(2);
   expect(() => selectCases('warp drive')).toThrow(UsageError);
   expect(() => selectCases('warp drive')).toThrow(/^bench: no case has 'warp drive'.*matmul\/matmul-128/);
+});
+
+test('large products are for GPUs; software adapters get all other cases', () => {
+  expect(casesFor('gpu', allCases)).toEqual(allCases);
+  const onSoftware = casesFor('software', allCases);
+  const left = allCases.filter((bench) => !onSoftware.includes(bench)).map(({ name }) => name);
+  expect(left).toEqual(['matmul-2048', 'matmul-4096']);
+});
+
+test('every kind of ISNet has a case of its step', () => {
+  const kinds = ['', '-selective', '-original', '-dual', '-flex', '-gradient-input', '-deep-supervision'];
+  const names = stepCases.map(({ name }) => name).filter((name) => name.startsWith('isnet'));
+  expect(names).toEqual(kinds.map((kind) => `isnet${kind}-step`));
 });
 
 describe.skipIf(!device)('device time', () => {
@@ -93,21 +107,33 @@ describe.skipIf(!device)('measure', () => {
   // biome-ignore lint/style/noNonNullAssertion: skipped without a device
   const gpu = device!;
 
-  // Measures twice, slow as measuring is: the smallest case, and the one with the most to leave behind.
-  test.each([...dispatchCases.slice(0, 1), ...stepCases.filter(({ name }) => name === 'isnet-step')])(
-    '$name is right, and leaves no memory behind',
-    async (bench) => {
-      await measure(gpu, bench, { isQuick: true });
-      const before = gpu.memory().usedBytes;
-      const result = await measure(gpu, bench, { isQuick: true });
-      expect(gpu.memory().usedBytes).toBe(before);
-      expect(result.checkedError).toBeLessThanOrEqual(bench.tolerance);
-      expect(result.sampleCount).toBeGreaterThanOrEqual(2);
-      expect(result.minMs).toBeLessThanOrEqual(result.medianMs);
-      expect(result.rate).toBeCloseTo((1000 * bench.workPerCall) / result.medianMs, 6);
-      expect(tableRow(result)).toContain(bench.name);
-    },
-  );
+  // Measures twice, slow as measuring is: the smallest cases, and the one with the most to leave behind.
+  test.each([
+    ...dispatchCases.filter(({ name }) => name === 'chain-of-200x256' || name.startsWith('captured')),
+    ...stepCases.filter(({ name }) => name === 'isnet-step'),
+  ])('$name is right, and leaves no memory behind', async (bench) => {
+    await measure(gpu, bench, { isQuick: true });
+    const before = gpu.memory().usedBytes;
+    const result = await measure(gpu, bench, { isQuick: true });
+    expect(gpu.memory().usedBytes).toBe(before);
+    expect(result.checkedError).toBeLessThanOrEqual(bench.tolerance);
+    expect(result.sampleCount).toBeGreaterThanOrEqual(2);
+    expect(result.minMs).toBeLessThanOrEqual(result.medianMs);
+    expect(result.rate).toBeCloseTo((1000 * bench.workPerCall) / result.medianMs, 6);
+    expect(tableRow(result)).toContain(bench.name);
+  });
+
+  test('a replay of the captured chain launches each of its ops', () => {
+    const [bench] = dispatchCases.filter(({ name }) => name.startsWith('captured'));
+    const { call, close } = bench.prepare(gpu, false);
+    const launches = () => {
+      const before = gpu.statistics.dispatchCount;
+      scope(gpu, () => void call());
+      return gpu.statistics.dispatchCount - before;
+    };
+    expect([launches(), launches()]).toEqual([chain.length, chain.length]);
+    close();
+  });
 
   test('a result that is not the reference is refused', async () => {
     const wrong = opCase({

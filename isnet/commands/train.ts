@@ -6,8 +6,9 @@ import { UsageError } from '../../engine/errors.ts';
 import { readFileBytes } from '../../engine/files.ts';
 import type { PartialRunConfig, RunConfig } from '../config.ts';
 import { readRunConfig } from '../experiment.ts';
+import { kernelTable } from '../kernel-profile.ts';
 import { openData } from '../open-data.ts';
-import { profileSteps, profileTable } from '../profile.ts';
+import { profileSteps } from '../profile.ts';
 import { completeConfig } from '../quickstart-config.ts';
 import { type Metrics, metricsTable } from '../report.ts';
 import { createRunFolder, exists, openRunFolder, readJson } from '../run-folder.ts';
@@ -52,7 +53,7 @@ async function profile(config: RunConfig): Promise<number> {
   const profiles = await withDevice(console.log, (device) =>
     profileSteps(device, config, data.train),
   ).finally(data.close);
-  for (const each of profiles) console.log(`\n${profileTable(each)}`);
+  for (const each of profiles) console.log(`\n${kernelTable({ name: each.role, run: 'step' }, each)}`);
   return exitCodes.success;
 }
 
