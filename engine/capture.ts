@@ -127,6 +127,7 @@ function runStep<Inputs extends NamedTensors, Outputs extends NamedTensors>(
 ): Outputs {
   const before = Object.values(inputs).map(({ storage }) => storage?.version);
   const outputs = withRecording(device, () => step(inputs));
+  checkOutputs(device, outputs);
   for (const [i, [name, { storage }]] of Object.entries(inputs).entries()) {
     // A recording has copies of its inputs: nobody would see the new numbers.
     if (storage && storage.version !== before[i]) {
@@ -135,16 +136,19 @@ function runStep<Inputs extends NamedTensors, Outputs extends NamedTensors>(
       );
     }
   }
-  checkOutputs(device, outputs);
   return outputs;
 }
 
 function checkOutputs(device: Device, outputs: NamedTensors): void {
-  const isPromise = outputs instanceof Promise;
-  if (isPromise || outputs === null || typeof outputs !== 'object') {
+  if (outputs instanceof Promise) {
+    // Refused here, it has nobody left to tell: an unhandled rejection would end the process.
+    outputs.catch(() => {});
     throw new UsageError(
-      `capture: the step returned ${isPromise ? 'a promise' : outputs}; return an object of tensors, { loss }`,
+      'capture: the step returned a promise, as one does that reads back or branches on values; return an object of tensors, { loss }, and read them after the step',
     );
+  }
+  if (outputs === null || typeof outputs !== 'object') {
+    throw new UsageError(`capture: the step returned ${outputs}; return an object of tensors, { loss }`);
   }
   for (const [name, t] of Object.entries(outputs)) {
     if (!(t instanceof Tensor) || t.device !== device) {

@@ -1,6 +1,7 @@
 // Encodes commands into one open encoder and submits them in small batches.
 import type { BufferBlock } from './buffer-pool.ts';
 import { BUFFER_USAGE } from './gpu-flags.ts';
+import { mappedBuffer } from './mapped-buffer.ts';
 import type { Profiler } from './profiler.ts';
 
 /** A kernel launch with everything bound. */
@@ -94,16 +95,16 @@ export class CommandQueue {
     this.#encoded();
   }
 
-  /** Numbers to a buffer, in the order of the queue: `queue.writeBuffer` would overtake what is encoded but not submitted. */
-  upload(values: ArrayLike<number>, to: GPUBuffer): void {
+  /**
+   * Numbers to a buffer, in the order of the queue: `queue.writeBuffer` would overtake what is encoded but not submitted.
+   * Throws OutOfMemoryError in the name of `where`.
+   */
+  upload(where: () => string, values: ArrayLike<number>, to: GPUBuffer): void {
     const size = Math.max(4, values.length * 4);
-    const staging = this.#device.createBuffer({
-      size,
-      usage: BUFFER_USAGE.copySource,
-      mappedAtCreation: true,
+    const room = { size, usage: BUFFER_USAGE.copySource, where };
+    const staging = mappedBuffer(this.#device, room, (bytes) => {
+      new Float32Array(bytes, 0, values.length).set(values);
     });
-    new Float32Array(staging.getMappedRange(), 0, values.length).set(values);
-    staging.unmap();
     this.#staging.push(staging);
     this.#stagedBytes += size;
     this.copy(staging, 0, to, 0, size);

@@ -4,7 +4,7 @@ import { boundStep, type StepContext } from './bound-step.ts';
 import { type BufferBlock, BufferPool } from './buffer-pool.ts';
 import { CommandQueue } from './command-queue.ts';
 import type { AdapterProfile, Operand } from './dispatch.ts';
-import { DeviceError, OutOfMemoryError } from './errors.ts';
+import { DeviceError, IsnetError, OutOfMemoryError } from './errors.ts';
 import { BUFFER_USAGE, MAP_READ } from './gpu-flags.ts';
 import { GpuRecording } from './gpu-recording.ts';
 import { waitPolitely } from './patience.ts';
@@ -45,6 +45,8 @@ export class GpuDevice implements RecordingDevice {
   readonly #onClose: (() => void) | undefined;
   readonly #queue: CommandQueue;
   #failure: DeviceError | null = null;
+  /** Settles when the device is lost, once `#failure` says so. */
+  readonly #lost: Promise<void>;
   #isClosed = false;
 
   constructor({ device, profile, texts, description, onClose }: GpuDeviceOptions) {
@@ -64,7 +66,7 @@ export class GpuDevice implements RecordingDevice {
         this.#failure ??= failureOf(event.error);
       });
     });
-    device.lost.then((info) => {
+    this.#lost = device.lost.then((info) => {
       if (this.#isClosed) return;
       const reason = info.message.trim() || info.reason;
       this.#failure = new DeviceError(
@@ -93,6 +95,21 @@ export class GpuDevice implements RecordingDevice {
   #checkUsable(where: string): void {
     if (this.#isClosed) throw new DeviceError(`${where}: the device is closed; open a new one`);
     if (this.#failure) throw this.#failure;
+  }
+
+  /** The outcome of work that is under way. Rejects with the device's own error wherever that is the cause. */
+  async #outcomeOf<T>(where: string, work: Promise<T>): Promise<T> {
+    const [outcome] = await Promise.allSettled([work]);
+    await this.#pool.settled();
+    const isRejected = outcome.status === 'rejected';
+    // What a lost device leaves undone is rejected before the loss is told.
+    if (isRejected && !this.#failure) await Promise.race([this.#lost, moment()]);
+    if (this.#failure) throw this.#failure;
+    if (!isRejected) return outcome.value;
+    const { reason } = outcome;
+    throw reason instanceof IsnetError
+      ? reason
+      : new DeviceError(`${where}: ${reason.message}; open a new device`, { cause: reason });
   }
 
   run(op: Op<unknown>, inputs: readonly Tensor[], attrs: unknown, shape: Shape): Storage {
@@ -134,15 +151,22 @@ export class GpuDevice implements RecordingDevice {
       queue: this.#queue,
       profile: this.profile,
       checkUsable: () => this.#checkUsable('capture'),
+      outcomeOf: <T>(work: Promise<T>) => this.#outcomeOf('capture', work),
     };
     return new GpuRecording(trace, context, options);
   }
 
   upload(values: ArrayLike<number>, shape: Shape): Storage {
     this.#checkUsable('tensor');
-    const block = this.#pool.acquire(() => `tensor ${formatShape(shape)}`, values.length);
-    this.#queue.upload(values, block.buffer);
-    return block;
+    const where = () => `tensor ${formatShape(shape)}`;
+    const block = this.#pool.acquire(where, values.length);
+    try {
+      this.#queue.upload(where, values, block.buffer);
+      return block;
+    } catch (error) {
+      this.#pool.release(block);
+      throw error;
+    }
   }
 
   copy(source: Tensor, target: Tensor): void {
@@ -169,19 +193,9 @@ export class GpuDevice implements RecordingDevice {
     );
     this.flush();
     const maps = batches.map(({ staging }) => staging.mapAsync(MAP_READ));
-    let parts: Float32Array[] = [];
-    let trouble: Error | null = null;
-    try {
-      await waitPolitely(Promise.all(maps));
-      // At once: the device may be closed while we wait for anything else.
-      parts = batches.flatMap(unstage);
-    } catch (error) {
-      trouble = error as Error;
-    }
-    await this.#pool.settled();
-    if (this.#failure) throw this.#failure;
-    if (trouble) throw new DeviceError(`read: ${trouble.message}; open a new device`);
-    return parts;
+    // Taken at once: the device may be closed while we wait for anything else.
+    const parts = waitPolitely(Promise.all(maps)).then(() => batches.flatMap(unstage));
+    return this.#outcomeOf('read', parts);
   }
 
   /** Encodes copies of these tensors, one behind the other, to a buffer that can be mapped. */
@@ -201,7 +215,7 @@ export class GpuDevice implements RecordingDevice {
 
   /**
    * Runs `work`, which may be async, with a timestamp around every kernel. Rejects as `work` does, and with DeviceError
-   * where the adapter has no timestamps.
+   * where the adapter has no timestamps or is lost.
    */
   async profileDispatches(work: () => unknown): Promise<DispatchTime[]> {
     this.#checkUsable('profile');
@@ -215,7 +229,7 @@ export class GpuDevice implements RecordingDevice {
       this.#queue.submit();
       this.#queue.profiler = null;
     }
-    return profiler.times();
+    return this.#outcomeOf('profile', profiler.times());
   }
 
   memory(): MemoryReport {
@@ -238,6 +252,9 @@ export class GpuDevice implements RecordingDevice {
     this.#onClose?.();
   }
 }
+
+/** Long enough for news that are under way; only who has failed waits for it. */
+const moment = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 100));
 
 /** Copies of tensors in a buffer that can be mapped, one behind the other; sizes are in bytes. */
 interface Staged {

@@ -25,6 +25,8 @@ export interface RecordingContext {
   readonly profile: AdapterProfile;
   /** Throws DeviceError when the device is closed or lost. */
   readonly checkUsable: () => void;
+  /** What becomes of work that is under way; rejects with DeviceError when the device is lost meanwhile. */
+  readonly outcomeOf: <T>(work: Promise<T>) => Promise<T>;
 }
 
 /** A command with its kernels, before it has buffers. */
@@ -83,8 +85,11 @@ export class GpuRecording implements Recording {
   }
 
   async prepare(): Promise<void> {
+    const { programs, checkUsable, outcomeOf } = this.#context;
+    checkUsable();
     const steps = this.#jobs.flatMap(({ plan }) => plan.steps);
-    await this.#context.programs.compile(steps.filter((step): step is Dispatch => 'shader' in step));
+    const dispatches = steps.filter((step): step is Dispatch => 'shader' in step);
+    await outcomeOf(programs.compile(dispatches));
   }
 
   replay(): Storage[] {

@@ -4,6 +4,7 @@ import type { BufferBlock } from './buffer-pool.ts';
 import type { AdapterProfile, Clear, Copy, Dispatch, KernelPlan, Operand } from './dispatch.ts';
 import { DeviceError } from './errors.ts';
 import { BUFFER_USAGE } from './gpu-flags.ts';
+import { mappedBuffer } from './mapped-buffer.ts';
 import { formatShape, type Shape, sizeOf } from './shape.ts';
 import type { Op } from './tensor.ts';
 
@@ -178,10 +179,11 @@ export class ProgramCache {
     const known = this.#uniforms.get(key);
     if (known) return known;
     const size = Math.max(16, Math.ceil(words.length / 4) * 16);
-    const buffer = this.#device.createBuffer({ size, usage: BUFFER_USAGE.uniform, mappedAtCreation: true });
-    // Negative strides wrap around, as u32 arithmetic in the kernel does.
-    new Int32Array(buffer.getMappedRange()).set(words.map((n) => n | 0));
-    buffer.unmap();
+    const room = { size, usage: BUFFER_USAGE.uniform, where: () => op };
+    const buffer = mappedBuffer(this.#device, room, (bytes) => {
+      // Negative strides wrap around, as u32 arithmetic in the kernel does.
+      new Int32Array(bytes).set(words.map((n) => n | 0));
+    });
     this.#uniforms.set(key, buffer);
     return buffer;
   }

@@ -25,7 +25,11 @@ export function scope<T>(device: Device, fn: () => T): T {
   try {
     const result = fn();
     if (result instanceof Promise) {
-      throw new UsageError('scope: the function returned a promise; read results back after the scope');
+      // Refused here, it has nobody left to tell: an unhandled rejection would end the process.
+      result.catch(() => {});
+      throw new UsageError(
+        'scope: the function returned a promise, as one does that reads back or branches on values; return tensors, and read them after the scope',
+      );
     }
     survivors = collectTensors(result, survivors);
     return result;

@@ -216,6 +216,7 @@ export { linear, WideLinear } from '../nn/wide-linear.ts';
 // isnet: training on relevance
 export { uploadBatch, uploadHostBatch } from './batch.ts';
 export type { ClassWeights } from './class-weights.ts';
+export { type CollapseOptions, type CollapseSigns, collapseSigns, type Firing } from './collapse.ts';
 export { type ComparisonRow, compareModels, type NamedModel } from './comparison-picture.ts';
 export { type ImageDataConfig, type PartialRunConfig, parseRunConfig, type RunConfig } from './config.ts';
 // isnet: data

@@ -11,6 +11,7 @@ import {
   saveModel,
   saveState,
 } from './checkpoint.ts';
+import { type CollapseSigns, collapseSigns, deadLayerWarnings } from './collapse.ts';
 import type { RunConfig, TrainingConfig } from './config.ts';
 import type { DataSplits } from './data/splits.ts';
 import { createModel, createOptimizer, inputOf, runningRangeOf, trainingOptions } from './from-config.ts';
@@ -52,7 +53,8 @@ export type RunEvent =
       readonly report: StepReport;
     }
   | { readonly kind: 'epoch'; readonly role: Role; readonly epochs: number; readonly report: EpochReport }
-  | { readonly kind: 'part'; readonly text: string };
+  | { readonly kind: 'part'; readonly text: string }
+  | { readonly kind: 'warning'; readonly text: string };
 
 /** What all stages of a run share. */
 export interface RunContext {
@@ -116,6 +118,7 @@ export async function trainStage(
     await saveState(folder.state, model, optimizer, { role, position, range, runningRange, seconds });
   };
   const position = saved?.position ?? startPosition;
+  const warn = deadLayerWarner(context, role);
   const log = await RunLog.open(folder, role, { tensorboard: config.tensorboard, step: position.step });
   const outcome = await train({
     device,
@@ -142,10 +145,12 @@ export async function trainStage(
     },
     onEpoch: async (report) => {
       if (report.isBest) await saveModel(weightsPath(folder, stage, 'best'), model, card);
-      await log.epoch(report, running ? await running.read() : role === 'isnet' ? range : null);
+      const signs = await collapseSigns(device, model, data.validation ?? data.train);
+      await log.epoch(report, running ? await running.read() : role === 'isnet' ? range : null, signs);
       // The state last: it is what says that the epoch is saved.
       await save(report.position);
       progress?.({ kind: 'epoch', role, epochs: training.epochs, report });
+      warn(signs);
     },
   }).finally(() => log.close());
   // After the last epoch there is nothing left to interrupt: its state is saved already.
@@ -155,6 +160,18 @@ export async function trainStage(
   if (outcome.isInterrupted) return null;
   await loadWeights(weightsPath(folder, stage, 'best'), model);
   return model.eval();
+}
+
+/** Says of each layer once that most of it is dead. */
+function deadLayerWarner({ progress }: RunContext, role: Role): (signs: CollapseSigns) => void {
+  const said = new Set<string>();
+  const margin = role === 'isnet' ? ', or a margin round the masks (--mask-margin)' : '';
+  return (signs) => {
+    for (const [layer, text] of deadLayerWarnings(signs, `try a lower rate${margin}`)) {
+      if (!said.has(layer)) progress?.({ kind: 'warning', text });
+      said.add(layer);
+    }
+  };
 }
 
 function cardOf({ config, data }: RunContext, role: Role): ModelCard {

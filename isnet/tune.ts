@@ -1,7 +1,7 @@
 // Finds the fastest kernel for products of matrices on this machine (Node only): all that can run take turns.
 
 import { full } from '../engine/create.ts';
-import type { GemmVariant, ProductFacts } from '../engine/dispatch.ts';
+import type { GemmVariant, Precision, ProductFacts } from '../engine/dispatch.ts';
 import { type GemmTuning, productClass } from '../engine/gemm-tuning.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import { openDevice } from '../engine/node-device.ts';
@@ -21,13 +21,15 @@ export interface TunedClass {
   readonly fastest: GemmVariant;
 }
 
-interface TuningCase {
+/** A product to measure. Its inputs [shapes] are made for it; `run` must make one product of them. */
+export interface TuningCase {
   readonly name: string;
   readonly shapes: readonly Shape[];
   readonly run: (inputs: readonly Tensor[]) => Tensor;
 }
 
-const matmulCase = (m: number, k: number, n: number): TuningCase => ({
+/** The product of [m, k] and [k, n]. */
+export const matmulCase = (m: number, k: number, n: number): TuningCase => ({
   name: `matmul ${m}x${k}x${n}`,
   shapes: [
     [m, k],
@@ -79,7 +81,7 @@ const layers: readonly ConvLayer[] = [
   { N: 1, C: 3, O: 64, size: 224, kernel: 7, stride: 2 },
 ];
 
-const cases: readonly TuningCase[] = [
+const typicalCases: readonly TuningCase[] = [
   matmulCase(32, 784, 32),
   matmulCase(64, 64, 64),
   matmulCase(128, 4096, 1000),
@@ -100,26 +102,30 @@ interface Candidate {
   readonly products: ProductFacts[];
 }
 
-async function openCandidate(variant: GemmVariant): Promise<Candidate> {
+async function openCandidate(variant: GemmVariant, precision: Precision): Promise<Candidate> {
   const products: ProductFacts[] = [];
   const chooseGemm = (product: ProductFacts) => {
     products.push(product);
     return variant;
   };
-  return { variant, device: await openDevice({ profile: { chooseGemm } }), products };
+  return { variant, device: await openDevice({ precision, profile: { chooseGemm } }), products };
 }
 
 /**
- * Measures every class of a list of products typical for networks, with all kernels that the adapter of `device` can
- * run; `onClass` is told of each. Takes one to a few minutes.
+ * Measures every class of a list of products, by default of those typical for networks, with all kernels that the adapter of
+ * `device` can run, in its precision; `onClass` is told of each. The default takes one to a few minutes.
  */
 export async function tuneGemm(
   device: GpuDevice,
   onClass?: (tuned: TunedClass) => void,
+  cases: readonly TuningCase[] = typicalCases,
 ): Promise<GemmTuning> {
+  const { precision } = device.profile;
   const candidates: Candidate[] = [];
   try {
-    for (const variant of possibleVariants(device.profile)) candidates.push(await openCandidate(variant));
+    for (const variant of possibleVariants(device.profile)) {
+      candidates.push(await openCandidate(variant, precision));
+    }
     const variants: Record<string, GemmVariant> = {};
     for (const each of cases) {
       const tuned = await tuneCase(each, candidates);
@@ -151,5 +157,10 @@ async function tuneCase(
   const medians = times.map((each) => each[each.length >> 1]);
   const ms = Object.fromEntries(candidates.map(({ variant }, i) => [variant, medians[i]]));
   const fastest = candidates[medians.indexOf(Math.min(...medians))].variant;
-  return { name: productClass(candidates[0].products[0]), example: name, ms, fastest };
+  return {
+    name: productClass(candidates[0].products[0], candidates[0].device.profile.precision),
+    example: name,
+    ms,
+    fastest,
+  };
 }

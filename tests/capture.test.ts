@@ -248,9 +248,29 @@ describe('a step that cannot be captured is refused', () => {
     expect(() => add(escaped as Tensor, 1)).toThrow(/belongs to a captured step and has no numbers outside/);
   });
 
-  test('when it returns something else than tensors, or a promise', () => {
+  test('when it returns something else than tensors', () => {
     refused(() => ({ y: 3 }) as unknown as NamedTensors).toThrow(/output 'y' is no tensor/);
-    refused((async () => ({})) as unknown as () => NamedTensors).toThrow(/returned a promise/);
+    refused(() => null as unknown as NamedTensors).toThrow(/the step returned null; return an object/);
+  });
+
+  test('when it is async, and what becomes of its promise ends no process', async () => {
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown) => unhandled.push(reason);
+    process.on('unhandledRejection', note);
+    for (const device of [gpu, new CpuDevice()]) {
+      const step = async ({ x }: { x: Tensor }) => ((await read(x))[0] > 0 ? { y: mul(x, 2) } : { y: x });
+      const captured = capture(device, step as unknown as (inputs: { x: Tensor }) => NamedTensors);
+      const x = tensor(device, [1, 2], [2]);
+      const refusal = /^capture: the step returned a promise, .* reads back or branches on values; return/;
+      expect(() => captured({ x })).toThrow(refusal);
+      const inScope = () => scope(device, async () => Promise.reject(new Error('too late')));
+      expect(inScope).toThrow(/^scope: the function returned a promise, .* branches on values; return/);
+    }
+    // A rejection without a handler is told of at the end of a turn of the event loop; reading back takes some.
+    await read(tensor(gpu, [1], [1]));
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('unhandledRejection', note);
+    expect(unhandled).toEqual([]);
   });
 
   test('when an input is none', () => {

@@ -1,6 +1,8 @@
 // `isnet compare` from end to end, on the smallest comparison there is: made, gone on with, added to, refused.
+import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hasAdapterFor, isnet, isnetProcess, newFolder, type Outcome } from './command-line.ts';
 
@@ -18,6 +20,40 @@ const cellFile = (method: string, seed: number): string =>
   join(output, 'cells', 'mnist-marker', method, `${seed}.json`);
 const compare = (methods: string, ...more: string[]): Promise<Outcome> =>
   isnet('compare', '--methods', methods, ...tinyComparison, ...more);
+
+/** Processes that make cells for the comparison of this process; the shell's own table of them. */
+function cellProcessesOf(parent: number): number[] {
+  const lines = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,args='], { encoding: 'utf8' }).split('\n');
+  return lines
+    .map((line) => /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line) ?? [])
+    .filter(([, , ppid, args]) => Number(ppid) === parent && args.includes('cell-process'))
+    .map(([, pid]) => Number(pid));
+}
+
+/** Runs `isnet ...args` in its own process until it makes `count` cells at once, kills one of them, and lets it end. */
+async function withCellKilled(args: readonly string[], count: number): Promise<Outcome> {
+  const cli = fileURLToPath(new URL('../isnet/cli.ts', import.meta.url));
+  const cwd = fileURLToPath(new URL('..', import.meta.url));
+  const child = spawn(process.execPath, ['--import', 'tsx', cli, ...args], { cwd, timeout: 240_000 });
+  const said = { output: '', errors: '' };
+  child.stdout.on('data', (text) => {
+    said.output += text;
+  });
+  child.stderr.on('data', (text) => {
+    said.errors += text;
+  });
+  const watch = setInterval(() => {
+    const cells = cellProcessesOf(child.pid as number);
+    if (cells.length < count) return;
+    clearInterval(watch);
+    process.kill(cells[0], 'SIGKILL');
+  }, 50);
+  const exitCode = await new Promise<number | null>((resolve) => {
+    child.on('close', resolve);
+  });
+  clearInterval(watch);
+  return { exitCode, ...said };
+}
 
 describe('wrong usage is refused before anything is written', () => {
   test.each([
@@ -89,5 +125,27 @@ describe.skipIf(!hasAdapter)('isnet compare', () => {
     expect(existsSync(cellFile('classifier', 1))).toBe(true);
     expect(existsSync(cellFile('oracle', 1))).toBe(false);
     expect(said).toContain('the same command goes on');
+  }, 120_000);
+
+  test('two cells at once: one whose process is killed is named, the other arrives', async () => {
+    const args = ['compare', '--methods', 'classifier', ...tinyComparison, '--seeds', '2,3', '--jobs', '2'];
+    const { exitCode, output: said, errors } = await withCellKilled(args, 2);
+    const made = [2, 3].filter((seed) => existsSync(cellFile('classifier', seed)));
+    expect(made, `${said}${errors}`).toHaveLength(1);
+    expect(errors).toContain(
+      `error: mnist-marker, classifier, seed ${5 - made[0]}: its process ended (SIGKILL): it said nothing`,
+    );
+    expect(exitCode).toBe(1);
+    expect(readFileSync(join(output, 'table.md'), 'utf8')).toContain(`--seeds ${made[0]} `);
+  }, 120_000);
+
+  test('going on makes what was killed, and what is new, beside what was finished', async () => {
+    const { exitCode, output: said } = await compare('classifier', '--seeds', '2,3,4', '--jobs', '2');
+    expect(exitCode, said).toBe(0);
+    expect(said).toContain('finished already: 1 of 3');
+    for (const seed of [2, 3, 4]) expect(existsSync(cellFile('classifier', seed))).toBe(true);
+    const table = readFileSync(join(output, 'table.md'), 'utf8');
+    expect(table).toMatch(/^\| Ordinary classifier \| [\d.]+ ± [\d.]+ \([\d.]+ to [\d.]+\) .* \| 3 \|$/m);
+    expect(table).toContain('--seeds 2,3,4 ');
   }, 120_000);
 });

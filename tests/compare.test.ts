@@ -1,5 +1,5 @@
 // Comparisons: what seeds say together, the files of cells, the tables and the page.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parse } from 'csv-parse/sync';
@@ -7,11 +7,12 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { UsageError } from '../engine/errors.ts';
 import { fashionMarker } from '../isnet/benchmarks/fashion.ts';
 import { type CellResult, cellNames, cellPath, readCell, writeCell } from '../isnet/compare/cell.ts';
+import { commitWarning, keepFirstCommit } from '../isnet/compare/commits.ts';
 import { imagesOf } from '../isnet/compare/make-cell.ts';
 import { comparisonPage } from '../isnet/compare/page.ts';
 import { cellOptions, claimFolder, completeSettings, defaultComparison } from '../isnet/compare/settings.ts';
 import { spreadOf, summarizeCells } from '../isnet/compare/summary.ts';
-import { csvOfCells, markdownTables } from '../isnet/compare/tables.ts';
+import { csvOfCells, markdownCommands, markdownTables } from '../isnet/compare/tables.ts';
 import { RunFolderError } from '../isnet/run-folder.ts';
 import { madeUpGarments } from './benchmark-pictures.ts';
 
@@ -170,8 +171,19 @@ describe('tables', () => {
 
 | method | biased | deceiving | background relevance | Grad-CAM background | training ms per image | inference ms | parameters at run time | seeds |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-| Ordinary <classifier> | 99.0 ± 1.4 | 45.0 ± 7.1 | 25.0 ± 0.0 | 50.0 ± 0.0 | 3.00 | 1.00 | 12,000 | 2 |
+| Ordinary <classifier> | 99.0 ± 1.4 (86.3 to 100.0) | 45.0 ± 7.1 (0.0 to 100.0) | 25.0 ± 0.0 | 50.0 ± 0.0 | 3.00 ± 1.4 | 1.00 ± 0.0 | 12,000 | 2 |
 | vision-transformer | 90.0 | 30.0 | - | 50.0 | 2.00 | 1.00 | 12,000 | 1 |`);
+  });
+
+  test('with the command of each row, or of each cell where more than seeds differ', () => {
+    expect(markdownCommands(summarizeCells(cells))).toBe(`Commands that repeat the rows:
+
+    isnet compare --methods classifier --seeds 0,1
+    isnet compare --methods vision-transformer --seeds 0`);
+    const other = { ...cells[1], command: 'node isnet/cli.ts compare --methods classifier --seeds 1' };
+    expect(markdownCommands(summarizeCells([cells[0], other]))).toContain(
+      '    isnet compare --methods classifier --seeds 0\n    node isnet/cli.ts compare --methods classifier --seeds 1',
+    );
   });
 
   test('in CSV, one line for each cell and test set', () => {
@@ -188,17 +200,84 @@ describe('tables', () => {
   });
 
   test('on a page that escapes what it shows and loads nothing', () => {
-    const page = comparisonPage({
-      summaries: summarizeCells(cells),
-      titles,
-      bounds: new Set(['oracle']),
-      setting: 'Little.',
-      adapters: ['An adapter'],
-      date: '2026-01-02T03:04:05.000Z',
-    });
+    const page = pageOf(cells);
     expect(page).toContain('Ordinary &lt;classifier&gt;');
     expect(page).toContain('seed 0: isnet compare --methods classifier --seeds 0');
     expect(page).toContain("default-src 'none'");
     expect(page).not.toMatch(/https?:|<script/);
   });
+
+  test('on a page with a chart for each number that some method has, best first, each to its own scale', () => {
+    const slow = { ...cell('rrr', 0, 0.95, 0.8), inferenceMs: 8 };
+    const page = pageOf([...cells, slow]);
+    const charts = page.split('<svg').slice(1);
+    expect(charts.map((chart) => /aria-label="(.*) with 95 % intervals"/.exec(chart)?.[1])).toEqual([
+      'biased',
+      'deceiving',
+      'background relevance (LRP)',
+      'background share of Grad-CAM',
+      'training milliseconds per image',
+      'inference milliseconds',
+      'parameters at run time',
+    ]);
+    const titlesIn = (chart: string) =>
+      [...chart.matchAll(/text-anchor="end">([^<\d][^<]*)</g)].map(([, t]) => t);
+    expect(titlesIn(charts[0])).toEqual(['Ordinary &lt;classifier&gt;', 'rrr', 'vision-transformer']);
+    // Relevance has no meaning in one of them.
+    expect(titlesIn(charts[2])).toEqual(['Ordinary &lt;classifier&gt;', 'rrr']);
+    expect(titlesIn(charts[5])).toEqual(['Ordinary &lt;classifier&gt;', 'vision-transformer', 'rrr']);
+    // From 0 to 8 milliseconds, so 1 is an eighth of the way from 190 to 502.
+    const places = [...charts[5].matchAll(/cx="([\d.]+)"/g)].map(([, place]) => place);
+    expect(places).toEqual(['229.0', '229.0', '502.0']);
+    expect(charts[4]).toContain('class="bar"');
+    expect(charts[6]).not.toContain('class="bar"');
+    expect(pageOf([{ ...slow, backgroundShare: null }])).not.toContain('background relevance (LRP)');
+  });
+
+  function pageOf(shown: readonly CellResult[]): string {
+    return comparisonPage({
+      summaries: summarizeCells(shown),
+      titles,
+      bounds: new Set(['oracle']),
+      setting: 'Little.',
+      adapters: ['An adapter'],
+      warning: null,
+      date: '2026-01-02T03:04:05.000Z',
+    });
+  }
+});
+
+describe('the commit of the first cell', () => {
+  const [old, recent] = ['a', 'b'].map((digit) => digit.repeat(40));
+  const made = (commit: string | null, date: string) => ({ commit, date: `2026-01-0${date}T00:00:00.000Z` });
+
+  test('is kept beside the settings, which stay those of the folder', async () => {
+    await claimFolder(folder, defaultComparison);
+    expect(await keepFirstCommit(folder, [made(null, '1')])).toBeNull();
+    expect(await keepFirstCommit(folder, [made(recent, '3'), made(old, '2'), made(null, '1')])).toBe(old);
+    expect(await keepFirstCommit(folder, [made(recent, '1')])).toBe(old);
+    expect(JSON.parse(readFileSync(join(folder, 'comparison.json'), 'utf8'))).toMatchObject({
+      trainCount: 8000,
+      commit: old,
+    });
+    await claimFolder(folder, defaultComparison);
+  });
+
+  test('is missed where a cell has another, and nowhere else', () => {
+    const cells = [made(old, '1'), made(recent, '2'), made(recent, '3'), made(null, '4')];
+    expect(commitWarning(cells, old)).toMatch(
+      /^warning: these cells were made by 2 commits \(cells by commit: aaaaaaa: 1, bbbbbbb: 2\)/,
+    );
+    // None of these is by the first commit of the folder.
+    expect(commitWarning(cells.slice(1), old)).toContain('aaaaaaa: 0, bbbbbbb: 2');
+    expect(commitWarning([cells[0], cells[3]], old)).toBeNull();
+    expect(commitWarning([cells[3]], null)).toBeNull();
+    expect(pageWith(commitWarning(cells, old))).toContain('made by 2 commits');
+  });
+
+  const pageWith = (warning: string | null): string =>
+    comparisonPage({
+      ...{ summaries: [], titles: {}, bounds: new Set<string>(), setting: '', adapters: [] },
+      ...{ warning, date: '2026-01-02T03:04:05.000Z' },
+    });
 });

@@ -1,18 +1,22 @@
 // The WebGPU device when things go wrong, and what it keeps: buffers, plans, bind groups.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { BufferBlock } from '../engine/buffer-pool.ts';
+import { capture } from '../engine/capture.ts';
+import { CommandQueue } from '../engine/command-queue.ts';
 import { assign, constant, detach, full, read, tensor } from '../engine/create.ts';
-import { DeviceError } from '../engine/errors.ts';
+import { DeviceError, OutOfMemoryError } from '../engine/errors.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import { openDevice } from '../engine/node-device.ts';
 import { apply, defineOp } from '../engine/op.ts';
-import { add, mul } from '../engine/ops/arithmetic.ts';
+import { add, mul, sqrt } from '../engine/ops/arithmetic.ts';
 import { expand, reshape, sum } from '../engine/ops/broadcast.ts';
 import { unaryOp } from '../engine/ops/elementwise.ts';
 import { slice } from '../engine/ops/layout.ts';
 import { matmul } from '../engine/ops/matmul.ts';
 import { exp } from '../engine/ops/pointwise.ts';
+import { softmax } from '../engine/ops/softmax.ts';
 import { scope, withoutRecording } from '../engine/scope.ts';
-import { release } from '../engine/tensor.ts';
+import { release, type Tensor } from '../engine/tensor.ts';
 
 let gpu: GpuDevice;
 beforeAll(async () => {
@@ -97,20 +101,30 @@ test('a sum over nothing is zero', async () => {
 });
 
 describe('a device of its own', () => {
-  test('that is lost rejects every pending read, and all later work, with one error', async () => {
+  test('that is lost rejects all that is under way, and all later work, with one error', async () => {
     const lost = await openDevice();
     const x = full(lost, [64, 64], 1);
-    const reads = [read(matmul(x, x)), read(exp(x)), read(x)];
+    const step = capture(lost, ({ x }: { x: Tensor }) => ({ y: softmax(matmul(sqrt(x), x)) }));
+    const works = {
+      read: read(matmul(x, x)),
+      'read of what is there': read(x),
+      profile: lost.profileDispatches(() => exp(x)),
+      'profile that reads': lost.profileDispatches(async () => void (await read(exp(x)))),
+      prepare: step.prepare({ x }),
+    };
     lost.raw.destroy();
-    const errors = (await Promise.allSettled(reads)).map((outcome) =>
-      outcome.status === 'rejected' ? outcome.reason : 'a result',
-    );
+    const later = await Promise.allSettled([read(x), step.prepare({ x }), ...Object.values(works)]);
+    const errors = later.map((outcome) => (outcome.status === 'rejected' ? outcome.reason : 'a result'));
     expect(errors[0]).toBeInstanceOf(DeviceError);
     expect(errors[0].message).toMatch(/^webgpu: the device was lost \(.*\); open a new device/);
-    expect(errors[1]).toBe(errors[0]);
-    expect(errors[2]).toBe(errors[0]);
+    expect(errors.map((error) => error === errors[0])).toEqual(errors.map(() => true));
     expect(() => add(x, x)).toThrow(errors[0]);
+    expect(() => step({ x })).toThrow(errors[0]);
+    await expect(lost.profileDispatches(() => {})).rejects.toBe(errors[0]);
     await lost.close();
+    const next = await openDevice();
+    expect([...(await read(mul(full(next, [2], 3), 2)))]).toEqual([6, 6]);
+    await next.close();
   });
 
   test('that is closed finishes its reads and refuses the rest', async () => {
@@ -144,6 +158,17 @@ describe('a device of its own', () => {
         /^expand \[\] -> \[2, \d+\]: no memory for \d+ bytes beside the \d+ in use; use a smaller batch/,
       );
     await small.close();
+  });
+
+  test('without memory for numbers on their way to it says whose they are', () => {
+    const queue = new CommandQueue(gpu.raw);
+    const [{ buffer }, where] = [full(gpu, [1], 0).storage as BufferBlock, () => 'tensor [274877906944]'];
+    // A terabyte, which is asked for before any number is looked at.
+    const outcome = () => queue.upload(where, { length: 2 ** 38 }, buffer);
+    expect(outcome).toThrow(OutOfMemoryError);
+    expect(outcome).toThrow(
+      /^tensor \[274877906944\]: no memory for 1099511627776 bytes on their way to the device; use a smaller batch/,
+    );
   });
 
   test('without memory says so, and does not blame a kernel', async () => {

@@ -1,9 +1,10 @@
 // Compares kernels with the reference, whatever variant the adapter at hand would choose.
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
 import { tensor } from '../engine/create.ts';
-import type { AdapterProfile } from '../engine/dispatch.ts';
+import type { AdapterProfile, ConvVariant, GemmVariant, KernelPlan } from '../engine/dispatch.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import { apply } from '../engine/op.ts';
+import { possibleConvVariants } from '../engine/ops/conv-plan.ts';
 import { type Shape, sizeOf } from '../engine/shape.ts';
 import type { Example, Op } from '../engine/tensor.ts';
 import { randomValues } from './gradcheck.ts';
@@ -22,30 +23,79 @@ export const adapters: Record<string, (own: AdapterProfile) => AdapterProfile> =
   }),
 };
 
+const onGpu = { family: 'gpu', subgroupSize: 0 } as const;
+const onSoftware = { family: 'software', subgroupSize: 0 } as const;
+
+/** Kernels for products that are asked for by name, of adapters that would choose others. */
+const askedFor: Record<string, readonly [variant: GemmVariant, changes: Partial<AdapterProfile>]> = {
+  'a GPU with plain products': ['plain', onGpu],
+  'a GPU with tiles': ['tiled', onGpu],
+  'a GPU with wide tiles': ['wide', onGpu],
+  'a GPU with panels': ['panel', { family: 'gpu' }],
+  'a software adapter with tiles': ['tiled', onSoftware],
+};
+
 /** Adapters that differ in how they multiply matrices: small products must reach what is made for large ones. */
 export const gemmAdapters: typeof adapters = {
   ...adapters,
-  'a GPU with plain products': (own) => ({
-    ...own,
-    family: 'gpu',
-    subgroupSize: 0,
-    chooseGemm: () => 'plain',
-  }),
-  'a GPU with wide tiles': (own) => ({ ...own, family: 'gpu', subgroupSize: 0, chooseGemm: () => 'wide' }),
+  ...Object.fromEntries(
+    Object.entries(askedFor).map(([name, [variant, changes]]) => [
+      name,
+      (own: AdapterProfile) => ({ ...own, ...changes, chooseGemm: () => variant }),
+    ]),
+  ),
 };
+
+/** Whether the adapter at hand has what the kernels asked for need: panels are a subgroup each. */
+export const canRun = (name: string, { subgroupSize }: AdapterProfile): boolean =>
+  askedFor[name]?.[0] !== 'panel' || subgroupSize > 0;
 
 /** Adapters that compute every convolution in one way, where that is possible. */
-export const convAdapters: typeof adapters = {
-  'all convolutions as products': (own) => ({ ...own, chooseConv: () => 'product' }),
-  'all convolutions by taps': (own) => ({ ...own, chooseConv: () => 'taps' }),
-  'all convolutions directly': (own) => ({ ...own, chooseConv: () => 'direct' }),
+export const convAdapters: Record<string, ConvVariant> = {
+  'all convolutions as products': 'product',
+  'all convolutions by taps': 'taps',
+  'all convolutions directly': 'direct',
 };
 
-/** The op with its kernel planned for another adapter. */
+/** The op with its kernel planned for another adapter. A plan without the kernel that this one asks for is an error. */
 export function plannedFor<A>(op: Op<A>, name: string): Op<A> {
-  const kernel: Op<A>['kernel'] = (request) =>
-    op.kernel({ ...request, adapter: { ...gemmAdapters, ...convAdapters }[name](request.adapter) });
+  const kernel: Op<A>['kernel'] = (request) => {
+    const wanted = convAdapters[name];
+    if (!wanted) {
+      const plan = op.kernel({ ...request, adapter: gemmAdapters[name](request.adapter) });
+      if (askedFor[name]) checkProducts(plan, askedFor[name][0]);
+      return plan;
+    }
+    let isPossible = false;
+    const chooseConv: AdapterProfile['chooseConv'] = (direction, sizes) => {
+      isPossible = possibleConvVariants(direction, sizes).includes(wanted);
+      return wanted;
+    };
+    const plan = op.kernel({ ...request, adapter: { ...request.adapter, chooseConv } });
+    const way = convVariantOf(plan);
+    if (isPossible && way !== wanted) throw new Error(`${op.name}: planned as ${way} instead of ${wanted}`);
+    return plan;
+  };
   return { ...op, name: `${op.name} for ${name}`, kernel };
+}
+
+const shadersOf = ({ steps }: KernelPlan): string[] =>
+  steps.flatMap((step) => ('shader' in step ? [step.shader] : []));
+
+/** How a plan computes a direction of a convolution. */
+export function convVariantOf(plan: KernelPlan): ConvVariant {
+  const shaders = shadersOf(plan);
+  if (shaders.some((shader) => shader.startsWith('conv_direct'))) return 'direct';
+  return shaders.includes('col2im') ? 'taps' : 'product';
+}
+
+/** Every product must be computed by the kernel that was asked for. Convolutions without one are computed directly. */
+function checkProducts(plan: KernelPlan, variant: GemmVariant): void {
+  const products = shadersOf(plan).filter((shader) => /^gemm_(plain|tiled|wide|panel)$/.test(shader));
+  const isMissing = products.length === 0 && convVariantOf(plan) !== 'direct';
+  if (isMissing || products.some((shader) => shader !== `gemm_${variant}`)) {
+    throw new Error(`product: planned as [${products}] instead of gemm_${variant}`);
+  }
 }
 
 // Sums of up to a few thousand products of numbers below 1 in f32.

@@ -1,8 +1,8 @@
 // Every way to multiply matrices, whatever the adapter would choose, against the reference on shapes drawn at random.
 import * as fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { tensor } from '../engine/create.ts';
-import type { AdapterProfile } from '../engine/dispatch.ts';
+import type { AdapterProfile, ConvVariant } from '../engine/dispatch.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import { openDevice } from '../engine/node-device.ts';
 import {
@@ -12,10 +12,11 @@ import {
   conv2dWeightGradOp,
   convAttrs,
 } from '../engine/ops/conv.ts';
-import { planConv2d } from '../engine/ops/conv-plan.ts';
+import { inputGeometry } from '../engine/ops/conv-geometry.ts';
+import { planConv2d, possibleConvVariants } from '../engine/ops/conv-plan.ts';
 import { matmul, matmulOp } from '../engine/ops/matmul.ts';
 import { formatShape, type Shape } from '../engine/shape.ts';
-import { BOUND, convAdapters, errorOnGpu, gemmAdapters, plannedFor } from './kernel-check.ts';
+import { BOUND, canRun, convAdapters, errorOnGpu, gemmAdapters, plannedFor } from './kernel-check.ts';
 
 let gpu: GpuDevice;
 beforeAll(async () => {
@@ -118,7 +119,18 @@ async function checkTriple(name: string, [x, w, options]: Convolution): Promise<
   expect(await dw, `weight gradient ${where}`).toBeLessThan(BOUND);
 }
 
+/** How the input gradient of a convolution can be computed. */
+function waysBack([x, w, options]: Convolution): ConvVariant[] {
+  const attrs = convAttrs(options);
+  const y = conv2dOp.shape([x, w], attrs);
+  return possibleConvVariants('input', inputGeometry(y, w, { ...attrs, size: [x[2], x[3]] }));
+}
+
 describe.each(Object.keys(gemmAdapters))('products planned for %s', (name) => {
+  beforeEach((context) => {
+    if (!canRun(name, gpu.profile)) context.skip('the adapter has no subgroups of a fixed size');
+  });
+
   test('matmul', { timeout: 60_000 }, async () => {
     const op = plannedFor(matmulOp, name);
     const check = async ({ batch, M, N, K, tA, tB }: Matrices) => {
@@ -147,8 +159,16 @@ describe.each(Object.keys(gemmAdapters))('products planned for %s', (name) => {
   );
 });
 
-test.each(Object.keys(convAdapters))('%s', { timeout: 120_000 }, async (name) => {
+test.each(Object.entries(convAdapters))('%s', { timeout: 120_000 }, async (name, variant) => {
   for (const problem of Object.values(chosen)) await checkTriple(name, problem);
+  let taken = 0;
+  const check = async (problem: Convolution) => {
+    await checkTriple(name, problem);
+    if (waysBack(problem).includes(variant)) taken++;
+  };
+  await fc.assert(fc.asyncProperty(convolutions, check), { numRuns: 16, seed: 3 });
+  // Draws could all be of shapes that have to go another way.
+  expect(taken).toBeGreaterThan(4);
 });
 
 test('a way to convolve is taken where it is possible, and else the one by rule', () => {

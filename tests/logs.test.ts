@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { afterAll, describe, expect, test } from 'vitest';
+import type { CollapseSigns } from '../isnet/collapse.ts';
 import { RunLog } from '../isnet/logs/run-log.ts';
 import { crc32c, firstRecord, restartRecord, scalarsRecord } from '../isnet/logs/tensorboard.ts';
 import type { RelevanceRange } from '../isnet/range.ts';
@@ -140,6 +141,13 @@ const epochReport = (epoch: number): EpochReport => ({
   position: { ...startPosition, epoch: epoch + 1, step: 10 * (epoch + 1) },
 });
 const range: RelevanceRange = { C1: [0.5, 2], C2: [4, 8] };
+const signs: CollapseSigns = {
+  ...{ imageCount: 3, logitNorm: 4, foregroundLogitNorm: 0.5 },
+  firing: [
+    { layer: 'conv1', channelCount: 8, deadCount: 1 },
+    { layer: 'conv2', channelCount: 4, deadCount: 3 },
+  ],
+};
 
 /** The logs of two epochs, the second twice as after a cut, and of a classifier. */
 async function written(tensorboard: boolean) {
@@ -147,15 +155,17 @@ async function written(tensorboard: boolean) {
   await clearRunFolder(folder);
   const first = await RunLog.open(folder, 'isnet', { tensorboard, step: 0 });
   first.step(stepReport);
-  await first.epoch(epochReport(0), range);
-  await first.epoch({ ...epochReport(1), seconds: 99 }, range);
+  await first.epoch(epochReport(0), range, signs);
+  await first.epoch({ ...epochReport(1), seconds: 99 }, range, signs);
   await first.close();
   const second = await RunLog.open(folder, 'isnet', { tensorboard, step: 10 });
-  await second.epoch(epochReport(1), range);
+  await second.epoch(epochReport(1), range, signs);
   await second.close();
   const other = await RunLog.open(folder, 'classifier', { tensorboard, step: 0 });
   const plain = { total: 1, classification: 1, heatmap: null };
-  await other.epoch({ ...epochReport(0), train: plain, validation: null }, null);
+  await other.epoch({ ...epochReport(0), train: plain, validation: null }, null, {
+    ...{ imageCount: 3, logitNorm: 4, foregroundLogitNorm: null, firing: [] },
+  });
   await other.close();
   return folder;
 }
@@ -169,7 +179,14 @@ describe('a run', () => {
       ['isnet', 2],
       ['classifier', 1],
     ]);
-    expect(lines[1]).toMatchObject({ seconds: 2, step: 20, learningRate: 0.0625, P: 0.5, range });
+    expect(lines[1]).toMatchObject({
+      seconds: 2,
+      step: 20,
+      learningRate: 0.0625,
+      P: 0.5,
+      range,
+      collapse: signs,
+    });
     const rows = parse(readFileSync(folder.table), { columns: true });
     expect(rows).toHaveLength(3);
     expect(rows[0]).toEqual({
@@ -187,10 +204,20 @@ describe('a run', () => {
       P: '0.5',
       C1: '[0.5,2]',
       C2: '[4,8]',
+      logit_norm: '4',
+      foreground_logit_norm: '0.5',
+      dead_share: '0.75',
+      dead_layer: 'conv2',
       seconds: '2',
       images_per_second: '32',
     });
-    expect(rows[2]).toMatchObject({ model: 'classifier', train_heatmap: '', validation_loss: '', C1: '' });
+    expect(rows[2]).toMatchObject({
+      model: 'classifier',
+      train_heatmap: '',
+      validation_loss: '',
+      C1: '',
+      dead_layer: '',
+    });
     expect(readdirSync(folder.path)).not.toContain('tensorboard');
   });
 
@@ -223,8 +250,15 @@ describe('a run', () => {
       'C1/0': 0.5,
       'C1/1': 2,
       'C2/1': 8,
+      'collapse/logit_norm': 4,
+      'collapse/foreground_logit_norm': 0.5,
+      'collapse/dead_share': 0.75,
     });
     expect(found.filter(({ session }) => session === 1)).toMatchObject([{ step: 11 }]);
-    expect(Object.keys(eventsIn('classifier')[1].scalars)).toEqual(['train/loss', 'train/classification']);
+    expect(Object.keys(eventsIn('classifier')[1].scalars)).toEqual([
+      'train/loss',
+      'train/classification',
+      'collapse/logit_norm',
+    ]);
   });
 });

@@ -1,8 +1,10 @@
 // NaN must travel: a kernel that turns it into 0 or -Infinity hides a diverged run.
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { capture } from '../engine/capture.ts';
 import { CpuDevice } from '../engine/cpu-device.ts';
-import { read, tensor } from '../engine/create.ts';
+import { full, read, tensor } from '../engine/create.ts';
 import { openDevice } from '../engine/node-device.ts';
+import { erf, gelu, leakyRelu, silu, tanh } from '../engine/ops/activations.ts';
 import { max } from '../engine/ops/argmax.ts';
 import { add, div, mean, mul, neg, sqrt, square } from '../engine/ops/arithmetic.ts';
 import { adaptiveAvgPool2d, avgPool2d } from '../engine/ops/avg-pool.ts';
@@ -25,19 +27,38 @@ import {
   sign,
   softplus,
   stabilize,
+  stabilizedDivide,
   step,
 } from '../engine/ops/pointwise.ts';
 import { logSoftmax, softmax } from '../engine/ops/softmax.ts';
 import { sort } from '../engine/ops/sort.ts';
+import type { Shape } from '../engine/shape.ts';
 import type { Device, Tensor } from '../engine/tensor.ts';
+import { clip } from '../nn/gradient-norm.ts';
+import { valuesOf } from './captured.ts';
 
-let gpu: Device;
+let devices: Record<string, Device>;
 beforeAll(async () => {
-  gpu = await openDevice();
+  const emulated = { family: 'gpu', subgroupSize: 0 } as const;
+  devices = {
+    cpu: new CpuDevice(),
+    'own adapter': await openDevice(),
+    'emulated GPU': await openDevice({ profile: emulated }),
+  };
 });
-afterAll(() => gpu?.close());
+afterAll(async () => {
+  for (const device of Object.values(devices ?? {})) await device.close();
+});
 
-/** Functions of an image [1, 1, 2, 4] whose element 5 is NaN; each result must hold a NaN. */
+/** Images with one NaN: amid vec4s, and as the last number, behind them. */
+const images: Record<string, { readonly shape: Shape; readonly values: readonly number[] }> = {
+  'in a vec4': { shape: [1, 1, 2, 4], values: [1, -2, 3, 0.5, 4, Number.NaN, -1, 2] },
+  'behind the last vec4': { shape: [1, 1, 3, 3], values: [1, -2, 3, 0.5, 4, -3, -1, 2, Number.NaN] },
+};
+
+const ones = (x: Tensor, shape: Shape): Tensor => full(x.device, shape, 1);
+
+/** Functions of an image [1, 1, H, W] with a NaN; each result must hold a NaN. */
 const functions: Record<string, (x: Tensor) => Tensor> = {
   relu,
   step,
@@ -60,29 +81,53 @@ const functions: Record<string, (x: Tensor) => Tensor> = {
   'power with NaN above': (x) => power(2, x),
   'div by it': (x) => div(1, x),
   'maximum of a number and it': (x) => maximum(0, x),
+  'the smaller of it and a number': (x) => neg(maximum(neg(x), 0)),
+  'stabilizedDivide by it': (x) => stabilizedDivide(ones(x, x.shape), x, 0.1),
   stabilize: (x) => stabilize(x, 0.1),
-  'add of a row': (x) => add(x, tensor(x.device, [1, 2, 3, 4], [4])),
+  erf,
+  gelu,
+  silu,
+  tanh,
+  leakyRelu: (x) => leakyRelu(x),
+  'leakyRelu of another slope': (x) => leakyRelu(x, 0.2),
+  'clipping by the norm': (x) => clip([x], 1)[0],
+  'add of a row': (x) => add(x, ones(x, [x.shape[3]])),
   'mul by 0': (x) => mul(x, 0),
   sum: (x) => sum(x),
   mean: (x) => mean(x, [2, 3]),
-  avgPool2d: (x) => avgPool2d(x, { kernel: 2 }),
+  avgPool2d: (x) => avgPool2d(x, { kernel: x.shape[2] }),
   adaptiveAvgPool2d: (x) => adaptiveAvgPool2d(x, [1, 3]),
   max: (x) => max(x),
-  maxPool2d: (x) => maxPool2d(x, { kernel: 2 }),
+  maxPool2d: (x) => maxPool2d(x, { kernel: x.shape[2] }),
   softmax: (x) => softmax(x),
   logSoftmax: (x) => logSoftmax(x),
   sort: (x) => sort(x),
-  matmul: (x) => matmul(sum(x, [0, 1]), tensor(x.device, [1, 1, 1, 1], [4, 1])),
-  conv2d: (x) => conv2d(x, tensor(x.device, [1, 1], [1, 1, 1, 2])),
+  matmul: (x) => matmul(sum(x, [0, 1]), ones(x, [x.shape[3], 1])),
+  conv2d: (x) => conv2d(x, ones(x, [1, 1, 1, 2])),
 };
 
-const cases = Object.keys(functions).flatMap((name) =>
-  (['cpu', 'gpu'] as const).map((kind) => ({ name, kind })),
+const imageOn = (device: Device, place: string): Tensor =>
+  tensor(device, images[place].values, images[place].shape);
+
+const cases = ['cpu', 'own adapter', 'emulated GPU'].flatMap((where) =>
+  Object.keys(images).flatMap((place) => Object.keys(functions).map((name) => ({ name, place, where }))),
 );
 
-test.each(cases)('NaN passes through $name on the $kind', async ({ name, kind }) => {
-  const device = kind === 'cpu' ? new CpuDevice() : gpu;
-  const x = tensor(device, [1, -2, 3, 0.5, 4, Number.NaN, -1, 2], [1, 1, 2, 4]);
-  const values = await read(functions[name](x));
+test.each(cases)('NaN $place passes through $name on the $where', async ({ name, place, where }) => {
+  const values = await read(functions[name](imageOn(devices[where], place)));
   expect(Array.from(values).some(Number.isNaN), `${values}`).toBe(true);
+});
+
+// In one step, which puts together whatever can be one kernel.
+test.each(
+  Object.keys(images).flatMap((place) => ['own adapter', 'emulated GPU'].map((where) => ({ place, where }))),
+)('NaN $place passes through all of it, captured on the $where', async ({ place, where }) => {
+  const device = devices[where];
+  const step = capture(device, ({ x }: { x: Tensor }) =>
+    Object.fromEntries(Object.entries(functions).map(([name, f]) => [name, f(x)])),
+  );
+  const results = Object.entries(await valuesOf(step({ x: imageOn(device, place) })));
+  const lost = results.filter(([, values]) => !values.some(Number.isNaN)).map(([name]) => name);
+  expect(lost).toEqual([]);
+  expect(results.length).toBe(Object.keys(functions).length);
 });

@@ -65,11 +65,11 @@ const images = {
   tests: { biased: sourceOf(32, 'own', 64), deceiving: sourceOf(32, 'other', 64) },
 };
 
-async function trained(name: string, epochs = 6) {
+async function trained(name: string, epochs = 6, learningRate = 0.02) {
   const device = new CpuDevice();
   const reports: { title: string; report: EpochReport }[] = [];
   const result = await trainMethod(device, methodNamed(name), images, {
-    ...{ networks, seed: 1, epochs, batchSize: 8, learningRate: 0.02, schedule: 'constant' },
+    ...{ networks, seed: 1, epochs, batchSize: 8, learningRate, schedule: 'constant' },
     optimizer: (parameters) => new Adam(parameters),
     onEpoch: ({ title }, report) => void reports.push({ title, report }),
   });
@@ -131,6 +131,26 @@ describe('a method', () => {
     expect(dataOf(own.objective(own.model, batch).total)[0]).toBeCloseTo(dataOf(expected.total)[0], 10);
     const fresh = isnet.plan({ init: { device, random: randomStream(1, 'init') }, input, networks });
     expect(() => fresh.phases[1].objective(own.model, batch)).toThrow(/call prepare first/);
+  });
+
+  test('that is trained without the bias has its weights chosen without it', async () => {
+    // A rate at which the last epoch is not the best.
+    const { result, reports } = await trained('oracle', 3, 1);
+    const losses = reports.map(({ report }) => report.validation?.total ?? Number.NaN);
+    expect(losses.indexOf(Math.min(...losses))).toBeLessThan(2);
+    const { classifier } = result.plan;
+    const { validation } = images.unbiased;
+    const batch = uploadHostBatch(
+      classifier.parameters()[0].device,
+      validation,
+      await validation.batch([...Array(16).keys()]),
+    );
+    const { total } = result.plan.phases[0].objective(classifier, {
+      ...batch,
+      P: batch.images,
+      key: batch.images,
+    });
+    expect(dataOf(total)[0]).toBeCloseTo(Math.min(...losses), 6);
   });
 
   test('that is to be trained without the bias needs such images', async () => {

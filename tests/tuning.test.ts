@@ -3,11 +3,15 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { AdapterProfile, ProductFacts } from '../engine/dispatch.ts';
+import { full } from '../engine/create.ts';
+import type { AdapterProfile, GemmVariant, ProductFacts } from '../engine/dispatch.ts';
 import { DataError } from '../engine/errors.ts';
 import { type GemmTuning, productClass, tunedProfile } from '../engine/gemm-tuning.ts';
 import { openDevice } from '../engine/node-device.ts';
+import { possibleVariants } from '../engine/ops/gemm-variants.ts';
+import { matmul } from '../engine/ops/matmul.ts';
 import { loadTuning, saveTuning, tuningPath } from '../engine/tuning-file.ts';
+import { matmulCase, type TunedClass, tuneGemm } from '../isnet/tune.ts';
 
 const product: ProductFacts = {
   operandsShader: 'operands_matmul',
@@ -19,7 +23,7 @@ const product: ProductFacts = {
 const tuning: GemmTuning = {
   adapter: 'Some GPU (gpu, 32 lanes)',
   date: '2026-01-02T03:04:05.000Z',
-  variants: { [productClass(product)]: 'plain' },
+  variants: { [productClass(product, 'f32')]: 'plain' },
 };
 
 let folder: string;
@@ -69,14 +73,51 @@ describe('a tuning', () => {
     const choose = (variant: string, facts: Partial<ProductFacts> = {}) =>
       tunedProfile(profile, {
         ...tuning,
-        variants: { [productClass(product)]: variant } as GemmTuning['variants'],
+        variants: { [productClass(product, 'f32')]: variant } as GemmTuning['variants'],
       }).chooseGemm?.({ ...product, ...facts });
     expect(choose('plain')).toBe('plain');
     expect(choose('plain', { rows: 90 })).toBe('plain');
     expect(choose('plain', { rows: 1000 })).toBeUndefined();
     expect(choose('plain', { operandsShader: 'operands_conv2d' })).toBeUndefined();
+    // Measured in f32, it says nothing of products whose factors are kept as f16.
+    const mixed = tunedProfile({ ...profile, precision: 'mixed' }, tuning);
+    expect(mixed.chooseGemm?.(product)).toBeUndefined();
     // Without subgroups there are no panels, and nobody knows `magic`.
     expect([choose('panel'), choose('magic')]).toEqual([undefined, undefined]);
+  });
+
+  // Compiles every kernel for products, hence seconds.
+  test('is made by running every kernel that can run, and names the fastest of each class', {
+    timeout: 120_000,
+  }, async () => {
+    const device = await openDevice();
+    const told: TunedClass[] = [];
+    // The second is of the class of the first.
+    const cases = [matmulCase(24, 64, 16), matmulCase(25, 64, 16), matmulCase(24, 64, 64)];
+    const made = await tuneGemm(device, (each) => told.push(each), cases);
+    expect(made.adapter).toBe(device.description);
+    expect(told.map(({ example }) => example)).toEqual([cases[0].name, cases[2].name]);
+    expect(made.variants).toEqual(Object.fromEntries(told.map(({ name, fastest }) => [name, fastest])));
+    for (const { ms, fastest } of told) {
+      expect(Object.keys(ms).sort()).toEqual(possibleVariants(device.profile).sort());
+      expect(Math.min(...Object.values(ms))).toBe(ms[fastest]);
+      expect(ms[fastest]).toBeGreaterThan(0);
+    }
+    // What is remembered is found by what is asked when such a product is planned.
+    const asked: (GemmVariant | undefined)[] = [];
+    const { chooseGemm } = tunedProfile(device.profile, made);
+    const later = await openDevice({
+      profile: {
+        chooseGemm: (facts) => {
+          asked.push(chooseGemm?.(facts));
+          return undefined;
+        },
+      },
+    });
+    matmul(full(later, [24, 64], 1), full(later, [64, 16], 1));
+    expect(asked).toEqual([told[0].fastest]);
+    await later.close();
+    await device.close();
   });
 
   test('is what a device opened later goes by', async () => {

@@ -5,6 +5,7 @@ import { UsageError } from '../../engine/errors.ts';
 import { writeFileAtomically } from '../../engine/files.ts';
 import { benchmarkNamed } from '../benchmarks/index.ts';
 import { type CellName, type CellResult, cellNames, readCell } from '../compare/cell.ts';
+import { commitWarning, keepFirstCommit } from '../compare/commits.ts';
 import { comparisonPage } from '../compare/page.ts';
 import { runCells } from '../compare/processes.ts';
 import {
@@ -16,7 +17,7 @@ import {
   networkSizes,
 } from '../compare/settings.ts';
 import { summarizeCells } from '../compare/summary.ts';
-import { csvOfCells, markdownTables } from '../compare/tables.ts';
+import { csvOfCells, markdownCommands, markdownTables } from '../compare/tables.ts';
 import { methods as allMethods, methodNamed } from '../rivals/index.ts';
 import { RunFolderError, writeJson } from '../run-folder.ts';
 import { decimal, names, once, wholeNumber, wholeNumbers } from './parse.ts';
@@ -179,18 +180,21 @@ async function writeTables(
     ...summaries.map(({ benchmark }) => [benchmark, benchmarkNamed(benchmark).title]),
   ]);
   const { networks, trainCount, testCount, training } = settings;
-  const setting = `${trainCount} training and ${testCount} test images, ${training.epochs} epochs of batches of ${training.batchSize}, ${networks} networks, the same for all methods; weights by the lowest validation loss on biased images. Accuracies in per cent, mean ± standard deviation over seeds.`;
+  const setting = `${trainCount} training and ${testCount} test images, ${training.epochs} epochs of batches of ${training.batchSize}, ${networks} networks, the same for all methods; weights by the lowest validation loss on biased images (the oracle's on unbiased ones). Accuracies in per cent, mean ± standard deviation over seeds (95 % interval of the mean).`;
   const markdown = markdownTables(summaries, titles);
+  const warning = commitWarning(cells, await keepFirstCommit(folder, cells));
   const page = comparisonPage({
     summaries,
     titles,
     bounds: new Set(allMethods.filter(isBound).map(({ name }) => name)),
     setting,
     adapters: [...new Set(cells.map(({ adapter }) => adapter))],
+    warning,
     date: new Date().toISOString(),
   });
   const style = { where: 'compare', error: RunFolderError } as const;
-  await writeFileAtomically(join(folder, 'table.md'), `${setting}\n\n${markdown}\n`, style);
+  const parts = [setting, ...(warning === null ? [] : [warning]), markdown, markdownCommands(summaries)];
+  await writeFileAtomically(join(folder, 'table.md'), `${parts.join('\n\n')}\n`, style);
   await writeFileAtomically(join(folder, 'cells.csv'), csvOfCells(cells), style);
   const origins = cells.map(({ adapter, version, commit }) => ({ adapter, version, commit }));
   await writeJson(join(folder, 'summary.json'), { settings, origins: distinct(origins), summaries, cells });
@@ -198,6 +202,7 @@ async function writeTables(
   console.log(
     `\n${markdown}\n\ntables: ${join(folder, 'table.md')}, cells.csv, summary.json, comparison.html`,
   );
+  if (warning !== null) console.error(warning);
 }
 
 /** What cells were made with, each thing once. */

@@ -61,6 +61,7 @@ function lineDisplay(): ProgressDisplay {
     stop() {},
     show(event) {
       if (event.kind === 'epoch') log(epochLine(event));
+      else if (event.kind === 'warning') log(`warning: ${event.text}`);
       else if (event.kind === 'part') log(`${event.text} ...`);
       else if (performance.now() - lastMs >= MS_PER_LINE) log(stepLine(event));
     },
@@ -94,6 +95,7 @@ function barDisplay(): ProgressDisplay {
     stop,
     show(event) {
       if (event.kind === 'epoch') log(epochLine(event));
+      else if (event.kind === 'warning') log(`warning: ${event.text}`);
       else if (event.kind === 'part') show(1, 0, `${event.text} ...`);
       else show(event.report.stepCount, event.report.step, stepLine(event));
     },

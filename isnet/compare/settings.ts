@@ -69,7 +69,8 @@ export async function claimFolder(folder: string, settings: ComparisonSettings):
     await mkdir(folder, { recursive: true });
     return writeJson(path, settings);
   }
-  const before = (await readJson(path)) as Readonly<Record<string, unknown>>;
+  // The commit is no setting: see commits.ts.
+  const { commit: _, ...before } = (await readJson(path)) as Readonly<Record<string, unknown>>;
   const differing = differences(before, settings as unknown as Readonly<Record<string, unknown>>);
   if (differing.length === 0) return;
   throw new UsageError(

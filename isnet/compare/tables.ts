@@ -13,7 +13,18 @@ export function percentText({ value, deviation }: Spread): string {
   return deviation === null ? text(value) : `${text(value)} ± ${text(deviation)}`;
 }
 
-const numberText = ({ value }: Spread): string => (value === null ? '-' : value.toPrecision(3));
+/** The same with the 95 % interval of the mean behind it, if there is one: `95.1 ± 0.4 (94.1 to 96.1)`. */
+function percentWithInterval(spread: Spread): string {
+  const { low, high } = spread;
+  if (low === null || high === null) return percentText(spread);
+  return `${percentText(spread)} (${(100 * low).toFixed(1)} to ${(100 * high).toFixed(1)})`;
+}
+
+/** `3.02 ± 0.12`: mean and standard deviation over seeds. */
+export function spreadText({ value, deviation }: Spread): string {
+  if (value === null) return '-';
+  return deviation === null ? value.toPrecision(3) : `${value.toPrecision(3)} ± ${deviation.toPrecision(2)}`;
+}
 
 /** Summaries of one benchmark, and the names of its test sets. */
 export function byBenchmark(
@@ -26,7 +37,10 @@ export function byBenchmark(
   });
 }
 
-/** One table for each benchmark: accuracies in per cent, mean and standard deviation over seeds, and what it costs. */
+/**
+ * One table for each benchmark: accuracies in per cent, mean and standard deviation over seeds with the interval of the mean,
+ * and what it costs.
+ */
 export function markdownTables(summaries: readonly MethodSummary[], titles: Titles): string {
   return byBenchmark(summaries)
     .map(({ benchmark, sets, rows }) => {
@@ -42,17 +56,28 @@ export function markdownTables(summaries: readonly MethodSummary[], titles: Titl
       ];
       const lines = rows.map((row) => [
         titles[row.method] ?? row.method,
-        ...sets.map((set) => (row.accuracy[set] ? percentText(row.accuracy[set]) : '-')),
+        ...sets.map((set) => (row.accuracy[set] ? percentWithInterval(row.accuracy[set]) : '-')),
         row.backgroundShare ? percentText(row.backgroundShare) : '-',
         row.gradCamBackgroundShare ? percentText(row.gradCamBackgroundShare) : '-',
-        numberText(row.trainMsPerImage),
-        numberText(row.inferenceMs),
+        spreadText(row.trainMsPerImage),
+        spreadText(row.inferenceMs),
         row.parameters.runTime.toLocaleString('en'),
         String(row.seeds.length),
       ]);
       return `### ${titles[benchmark] ?? benchmark}\n\n${markdownTable([head, ...lines])}`;
     })
     .join('\n\n');
+}
+
+/** What repeats the rows, for below the tables: one command for each row, or for each cell where they differ in more than seeds. */
+export function markdownCommands(summaries: readonly MethodSummary[]): string {
+  const commands = summaries.flatMap((row) => {
+    const whole = row.commands.map((command) =>
+      command.replace(/ --seeds \S+/, ` --seeds ${row.seeds.join(',')}`),
+    );
+    return new Set(whole).size === 1 ? [whole[0]] : row.commands;
+  });
+  return ['Commands that repeat the rows:', '', ...commands.map((command) => `    ${command}`)].join('\n');
 }
 
 function markdownTable([head, ...lines]: readonly (readonly string[])[]): string {

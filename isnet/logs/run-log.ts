@@ -3,6 +3,7 @@
 import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomically } from '../../engine/files.ts';
+import { type CollapseSigns, deadestLayer, deadShare } from '../collapse.ts';
 import type { LossReport } from '../loss-meter.ts';
 import type { RelevanceRange } from '../range.ts';
 import { appendToLog, type RunFolder, RunFolderError, readLog } from '../run-folder.ts';
@@ -44,13 +45,14 @@ export class RunLog {
   }
 
   /** `range` is C1 and C2 where there are any. Resolves when everything so far is written. */
-  async epoch(report: EpochReport, range: RelevanceRange | null): Promise<void> {
-    await appendToLog(this.#folder, epochLine(this.#model, report, range));
+  async epoch(report: EpochReport, range: RelevanceRange | null, signs: CollapseSigns): Promise<void> {
+    await appendToLog(this.#folder, epochLine(this.#model, report, range, signs));
     await writeFileAtomically(this.#folder.table, epochTable(await readLog(this.#folder)), style);
     this.#events?.add(report.position.step, {
       ...named('train', report.train),
       ...(report.validation ? named('validation', report.validation) : {}),
       ...(range ? { ...bounds('C1', range.C1), ...bounds('C2', range.C2) } : {}),
+      ...collapseScalars(signs),
     });
     await this.#events?.written();
   }
@@ -63,6 +65,16 @@ export class RunLog {
 function named(group: string, { total, classification, heatmap }: LossReport): Record<string, number> {
   const losses = { [`${group}/loss`]: total, [`${group}/classification`]: classification };
   return heatmap === null ? losses : { ...losses, [`${group}/heatmap`]: heatmap };
+}
+
+function collapseScalars(signs: CollapseSigns): Record<string, number> {
+  const { logitNorm, foregroundLogitNorm } = signs;
+  const worst = deadestLayer(signs);
+  return {
+    'collapse/logit_norm': logitNorm,
+    ...(foregroundLogitNorm === null ? {} : { 'collapse/foreground_logit_norm': foregroundLogitNorm }),
+    ...(worst ? { 'collapse/dead_share': deadShare(worst) } : {}),
+  };
 }
 
 function bounds(name: string, value: number | readonly number[]): Record<string, number> {

@@ -100,10 +100,26 @@ export interface IntervalRow {
   readonly color: number;
 }
 
-/** Shares as points on a line from 0 to 100 %, with their intervals: groups of rows, one per model. */
+/** What a chart's numbers lie on: marks from its left end to its right end, and how a mark and a number are written. */
+export interface IntervalAxis {
+  readonly ticks: readonly number[];
+  readonly tickText: (tick: number) => string;
+  readonly valueText: (value: number) => string;
+}
+
+const shareAxis: IntervalAxis = {
+  ticks: [0, 0.25, 0.5, 0.75, 1],
+  tickText: (share) => `${100 * share} %`,
+  valueText: (share) => percent(share),
+};
+
+/**
+ * Numbers as points on a line, with their intervals: groups of rows, one per model. The line goes from 0 to 100 % if left
+ * out; intervals end where it ends.
+ */
 export function intervalChart(
   groups: readonly { title: string; rows: readonly IntervalRow[] }[],
-  { titleWidth = 92 } = {},
+  { titleWidth = 92, axis = shareAxis, what = 'accuracy' } = {},
 ): Html {
   const [rowHeight, left, right, width] = [20, titleWidth, 58, 560];
   const lines = groups.flatMap(({ title, rows }) => [
@@ -111,11 +127,13 @@ export function intervalChart(
     ...rows.map((row) => ({ title: '', row })),
   ]);
   const height = lines.length * rowHeight + 22;
-  const x = (share: number): number => left + (width - left - right) * share;
-  return html`<svg class="intervals" viewBox="0 0 ${width} ${height}" role="img" aria-label="accuracy with 95 % intervals">
-${[0, 0.25, 0.5, 0.75, 1].map(
-  (share) =>
-    html`<line class="g" x1="${px(x(share))}" x2="${px(x(share))}" y1="4" y2="${height - 18}"/><text class="t" x="${px(x(share))}" y="${height - 5}" text-anchor="middle">${100 * share} %</text>`,
+  const [first, last] = [axis.ticks[0], axis.ticks[axis.ticks.length - 1]];
+  const x = (value: number): number =>
+    left + ((width - left - right) * (Math.min(Math.max(value, first), last) - first)) / (last - first);
+  return html`<svg class="intervals" viewBox="0 0 ${width} ${height}" role="img" aria-label="${what} with 95 % intervals">
+${axis.ticks.map(
+  (tick) =>
+    html`<line class="g" x1="${px(x(tick))}" x2="${px(x(tick))}" y1="4" y2="${height - 18}"/><text class="t" x="${px(x(tick))}" y="${height - 5}" text-anchor="middle">${axis.tickText(tick)}</text>`,
 )}
 ${lines.map(({ title, row }, i) => {
   const y = 14 + i * rowHeight;
@@ -124,7 +142,7 @@ ${lines.map(({ title, row }, i) => {
   if (value === null) return null;
   return html`<g class="s${row.color}"><text class="t" x="${left - 8}" y="${y + 4}" text-anchor="end">${row.title}</text>
 ${low !== null && high !== null && html`<line class="bar" x1="${px(x(low))}" x2="${px(x(high))}" y1="${y}" y2="${y}"/>`}
-<circle cx="${px(x(value))}" cy="${y}" r="4.5"/><text class="t" x="${width}" y="${y + 4}" text-anchor="end">${percent(value)}</text></g>`;
+<circle cx="${px(x(value))}" cy="${y}" r="4.5"/><text class="t" x="${width}" y="${y + 4}" text-anchor="end">${axis.valueText(value)}</text></g>`;
 })}
 </svg>`;
 }

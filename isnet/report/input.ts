@@ -1,4 +1,5 @@
 // What a report is made of. Plain data: whoever writes one has measured, drawn and read files before.
+import type { CollapseSigns } from '../collapse.ts';
 import type { Environment } from '../environment-facts.ts';
 import type { ModelEvaluation } from '../evaluation/model.ts';
 
@@ -8,6 +9,8 @@ export interface EpochLosses {
   readonly epoch: number;
   readonly train: LossNumbers;
   readonly validation: LossNumbers | null;
+  /** Runs of earlier versions have none. */
+  readonly collapse?: CollapseSigns;
 }
 
 interface LossNumbers {

@@ -1,4 +1,5 @@
 // The sections of a report about answers: accuracy, classes, confusion, calibration, training curves.
+import { deadestLayer, deadShare } from '../collapse.ts';
 import type { Classification } from '../evaluation/classification.ts';
 import type { ModelEvaluation } from '../evaluation/model.ts';
 import { modelTitles } from '../report.ts';
@@ -72,34 +73,55 @@ function gapTable(models: readonly ModelEvaluation[]): Html {
 ${worst.length > 0 && html`<div><h3>Worst group</h3>${table(html`<th>model</th><th>group</th>${numberHeads('accuracy')}`, worst)}</div>`}</div>`;
 }
 
-/** Losses over epochs, of training and validation. */
+/** A number of an epoch, drawn as one line for each model. */
+interface Curve {
+  readonly title: string;
+  readonly of: (line: EpochLosses) => number | null | undefined;
+  readonly isDashed?: boolean;
+}
+
+/** Losses over epochs, of training and validation, and what tells a network that has given up. */
 export function trainingSection(log: readonly EpochLosses[]): Html | null {
   const names = ['classifier', 'isnet', 'range-copy'];
   const titles: Readonly<Record<string, string>> = { ...modelTitles, 'range-copy': 'copy for C1, C2' };
   const present = names.filter((name) => log.some(({ model }) => model === name));
-  const linesOf = (key: 'classification' | 'heatmap'): Line[] =>
+  const linesOf = (curves: readonly Curve[]): Line[] =>
     present.flatMap((name) => {
       const own = log.filter(({ model }) => model === name);
-      const points = (of: (line: EpochLosses) => number | null | undefined) =>
-        own.flatMap((line): [number, number][] => {
-          const value = of(line);
-          return value === null || value === undefined ? [] : [[line.epoch, value]];
-        });
       const color = present.filter((other) => other !== 'range-copy').indexOf(name);
-      const style = { color: color < 0 ? 2 : color };
-      return [
-        { title: `${titles[name]}, training`, points: points(({ train }) => train[key]), ...style },
-        {
-          title: `${titles[name]}, validation`,
-          points: points(({ validation }) => validation?.[key]),
-          ...style,
-          isDashed: true,
-        },
-      ].filter((line) => line.points.length > 0);
+      return curves
+        .map(({ title, of, isDashed }) => ({
+          title: title === '' ? titles[name] : `${titles[name]}, ${title}`,
+          points: own.flatMap((line): [number, number][] => {
+            const value = of(line);
+            return value === null || value === undefined ? [] : [[line.epoch, value]];
+          }),
+          color: color < 0 ? 2 : color,
+          isDashed,
+        }))
+        .filter((line) => line.points.length > 0);
     });
+  const lossCurves = (key: 'classification' | 'heatmap'): Curve[] => [
+    { title: 'training', of: ({ train }) => train[key] },
+    { title: 'validation', of: ({ validation }) => validation?.[key], isDashed: true },
+  ];
+  const logitCurves: Curve[] = [
+    { title: 'whole images', of: ({ collapse }) => collapse?.logitNorm },
+    { title: 'background black', of: ({ collapse }) => collapse?.foregroundLogitNorm, isDashed: true },
+  ];
+  const deadPercent = ({ collapse }: EpochLosses): number | null => {
+    const worst = collapse ? deadestLayer(collapse) : null;
+    return worst && 100 * deadShare(worst);
+  };
   const charts = [
-    lineChart('Classification loss', linesOf('classification'), 'epoch'),
-    lineChart('Heatmap loss', linesOf('heatmap'), 'epoch'),
+    lineChart('Classification loss', linesOf(lossCurves('classification')), 'epoch'),
+    lineChart('Heatmap loss', linesOf(lossCurves('heatmap')), 'epoch'),
+    lineChart('Length of the logits', linesOf(logitCurves), 'epoch'),
+    lineChart(
+      'Channels that never fire in the worst layer, %',
+      linesOf([{ title: '', of: deadPercent }]),
+      'epoch',
+    ),
   ].filter((chart) => chart !== null);
   return charts.length > 0
     ? html`<section><h2>Training</h2><div class="charts">${charts}</div></section>`

@@ -1,0 +1,194 @@
+// Signs that a network has given up instead of learning where to look: a heatmap loss is low, too, where nothing fires.
+import { mul, square } from '../engine/ops/arithmetic.ts';
+import { sum } from '../engine/ops/broadcast.ts';
+import { concat, slice } from '../engine/ops/layout.ts';
+import { reluOp } from '../engine/ops/pointwise.ts';
+import type { Device, Tensor } from '../engine/tensor.ts';
+import type { Module } from '../nn/module.ts';
+import { uploadHostBatch } from './batch.ts';
+import { type BatchSource, sourceOf, type TrainingData } from './data/source.ts';
+import { explainedAtOnce, readings } from './evaluation/batches.ts';
+import type { Batch } from './objective.ts';
+import { imageMasks } from './rivals/masks.ts';
+
+/** What fires behind one layer. */
+export interface Firing {
+  /** Whose output goes into the ReLU. */
+  readonly layer: string;
+  readonly channelCount: number;
+  /** Channels that are 0 everywhere in all images. */
+  readonly deadCount: number;
+}
+
+/** What `collapseSigns` finds. */
+export interface CollapseSigns {
+  readonly imageCount: number;
+  /** Mean over images of |z|, the length of the vector of logits. */
+  readonly logitNorm: number;
+  /** The same of the images that have a mask, with what is outside it set to 0; null where none has one. */
+  readonly foregroundLogitNorm: number | null;
+  /** One for each ReLU, in the order of execution. */
+  readonly firing: readonly Firing[];
+}
+
+export interface CollapseOptions {
+  /** Images looked at, evenly spread over the data; 64 if left out. */
+  readonly imageCount?: number;
+}
+
+/**
+ * Dead channels behind each ReLU and the norms of logits, in evaluation mode: one forward pass of the images as they are and
+ * with their background black. Networks without ReLUs have no `firing`. Throws what `model.forward` throws.
+ */
+export async function collapseSigns(
+  device: Device,
+  model: Module,
+  data: TrainingData,
+  { imageCount = 64 }: CollapseOptions = {},
+): Promise<CollapseSigns> {
+  const source = sourceOf(data);
+  const count = Math.min(imageCount, source.count);
+  // All that fires is held until it is summed, and each image goes through twice.
+  const batchSize = Math.max(1, Math.floor(explainedAtOnce(source) / 2));
+  const totals = new Totals();
+  const wasTraining = model.isTraining;
+  model.eval();
+  try {
+    for (let from = 0; from < count; from += batchSize) {
+      const size = Math.min(batchSize, count - from);
+      const indices = Array.from({ length: size }, (_, i) => Math.floor(((from + i) * source.count) / count));
+      await addBatch(device, model, source, indices, totals);
+    }
+  } finally {
+    model.train(wasTraining);
+  }
+  return totals.signs();
+}
+
+/** Numbers of all batches so far. */
+class Totals {
+  readonly norms: number[] = [];
+  readonly foregroundNorms: number[] = [];
+  layers: readonly string[] = [];
+  /** By ReLU and channel: sums over images and places. */
+  fired: Float64Array[] = [];
+
+  signs(): CollapseSigns {
+    const { norms, foregroundNorms, layers, fired } = this;
+    return {
+      imageCount: norms.length,
+      logitNorm: meanOf(norms),
+      foregroundLogitNorm: foregroundNorms.length > 0 ? meanOf(foregroundNorms) : null,
+      firing: layers.map((layer, i) => ({
+        layer,
+        channelCount: fired[i].length,
+        // What a ReLU gives is never negative, so a sum of 0 is nothing but zeros.
+        deadCount: fired[i].filter((total) => total === 0).length,
+      })),
+    };
+  }
+}
+
+const meanOf = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+
+async function addBatch(
+  device: Device,
+  model: Module,
+  source: BatchSource,
+  indices: readonly number[],
+  totals: Totals,
+): Promise<void> {
+  const host = await source.batch(indices);
+  let layers: readonly string[] = [];
+  const [squares, ...fired] = await readings(device, () => {
+    const pass = forwardTwice(model, uploadHostBatch(device, source, host));
+    layers = pass.layers;
+    return [pass.squares, ...pass.fired];
+  });
+  for (let i = 0; i < host.count; i++) {
+    totals.norms.push(Math.sqrt(squares[i]));
+    if (host.hasMask[i] > 0) totals.foregroundNorms.push(Math.sqrt(squares[host.count + i]));
+  }
+  if (totals.layers.length === 0) totals.fired = fired.map(({ length }) => new Float64Array(length));
+  totals.layers = layers;
+  fired.forEach((sums, i) => {
+    for (let c = 0; c < sums.length; c++) totals.fired[i][c] += sums[c];
+  });
+}
+
+interface ForwardPass {
+  /** |z|^2 [2N]: of whole images, then of their foregrounds. */
+  readonly squares: Tensor;
+  readonly layers: readonly string[];
+  /** Sums [C] of what each ReLU gives for the whole images. */
+  readonly fired: readonly Tensor[];
+}
+
+function forwardTwice(model: Module, batch: Batch): ForwardPass {
+  const { images } = batch;
+  const logits = model.forward(concat([images, mul(images, imageMasks(batch))], 0));
+  const names = new Map<object, string>(model.namedModules().map(([name, module]) => [module, name]));
+  // What is computed of weights alone has no images along its first axis.
+  const relus = relusBefore(logits).filter(
+    ({ shape }) => shape[0] === 2 * images.shape[0] && shape.length > 1,
+  );
+  return {
+    squares: sum(square(logits), [1]),
+    layers: relus.map((relu) => layerBefore(relu, names)),
+    fired: relus.map(firedInFirstHalf),
+  };
+}
+
+/** Results of ReLUs that t was computed from, in the order of execution. */
+function relusBefore(t: Tensor): Tensor[] {
+  const seen = new Set<Tensor>([t]);
+  // A set grows while it is walked.
+  for (const { origin } of seen) for (const input of origin?.inputs ?? []) seen.add(input);
+  return [...seen].filter(({ origin }) => origin?.op === reluOp).toSorted((a, b) => a.id - b.id);
+}
+
+/** Name of the last executed layer whose output goes into a ReLU with no other layer in between. */
+function layerBefore(relu: Tensor, names: ReadonlyMap<object, string>): string {
+  const seen = new Set<Tensor>(relu.origin?.inputs);
+  let last: Tensor | null = null;
+  for (const t of seen) {
+    if (!t.call) for (const input of t.origin?.inputs ?? []) seen.add(input);
+    else if (!last || t.id > last.id) last = t;
+  }
+  return (last?.call && names.get(last.call.layer)) ?? 'input';
+}
+
+/** Channels are the second axis of maps and vectors, and the last one of tokens [N, T, C]. Returns [C]. */
+function firedInFirstHalf(y: Tensor): Tensor {
+  const { shape } = y;
+  const whole = slice(
+    y,
+    shape.map(() => 0),
+    [shape[0] / 2, ...shape.slice(1)],
+  );
+  const channelAxis = shape.length === 3 ? 2 : 1;
+  return sum(
+    whole,
+    shape.map((_, axis) => axis).filter((axis) => axis !== channelAxis),
+  );
+}
+
+/** The layer with the largest share of dead channels; null for networks without ReLUs. */
+export function deadestLayer({ firing }: Pick<CollapseSigns, 'firing'>): Firing | null {
+  const [worst] = firing.toSorted((a, b) => deadShare(b) - deadShare(a));
+  return worst ?? null;
+}
+
+/** Share of the channels behind a layer that never fire, in [0, 1]. */
+export const deadShare = ({ deadCount, channelCount }: Firing): number => deadCount / channelCount;
+
+/** What to say of layers of which more than half of the channels never fire; `way` is what to do about it. */
+export function deadLayerWarnings({ firing, imageCount }: CollapseSigns, way: string): Map<string, string> {
+  const dead = firing.filter((each) => deadShare(each) > 0.5);
+  return new Map(
+    dead.map(({ layer, deadCount, channelCount }) => [
+      layer,
+      `more than half of the channels of ${layer} never fire (${deadCount} of ${channelCount} are 0 in all of ${imageCount} images); ${way}`,
+    ]),
+  );
+}
