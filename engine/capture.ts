@@ -3,7 +3,7 @@ import { assign, full } from './create.ts';
 import { UsageError } from './errors.ts';
 import { apply } from './op.ts';
 import { reshapeOp } from './ops/broadcast.ts';
-import { keep, scope, withRecording } from './scope.ts';
+import { keep, refusePromise, scope, withRecording } from './scope.ts';
 import { formatShape } from './shape.ts';
 import { type Device, release, Tensor } from './tensor.ts';
 import {
@@ -140,13 +140,8 @@ function runStep<Inputs extends NamedTensors, Outputs extends NamedTensors>(
 }
 
 function checkOutputs(device: Device, outputs: NamedTensors): void {
-  if (outputs instanceof Promise) {
-    // Refused here, it has nobody left to tell: an unhandled rejection would end the process.
-    outputs.catch(() => {});
-    throw new UsageError(
-      'capture: the step returned a promise, as one does that reads back or branches on values; return an object of tensors, { loss }, and read them after the step',
-    );
-  }
+  const advice = 'return an object of tensors, { loss }, and read them after the step';
+  refusePromise(outputs, 'capture: the step', advice);
   if (outputs === null || typeof outputs !== 'object') {
     throw new UsageError(`capture: the step returned ${outputs}; return an object of tensors, { loss }`);
   }

@@ -24,13 +24,7 @@ export function scope<T>(device: Device, fn: () => T): T {
   let survivors = new Set<Tensor>();
   try {
     const result = fn();
-    if (result instanceof Promise) {
-      // Refused here, it has nobody left to tell: an unhandled rejection would end the process.
-      result.catch(() => {});
-      throw new UsageError(
-        'scope: the function returned a promise, as one does that reads back or branches on values; return tensors, and read them after the scope',
-      );
-    }
+    refusePromise(result, 'scope: the function', 'return tensors, and read them after the scope');
     survivors = collectTensors(result, survivors);
     return result;
   } finally {
@@ -77,4 +71,14 @@ function recordingIs<T>(isRecording: boolean, { recorder }: Device, fn: () => T)
 /** A fresh recorder: recording, no open scope. */
 export function createRecorder(): Recorder {
   return { isRecording: true, frames: [], nextId: 0, trace: null };
+}
+
+/** Throws UsageError if what `who` returned is a promise: nobody would wait for it. */
+export function refusePromise(result: unknown, who: string, advice: string): void {
+  if (!(result instanceof Promise)) return;
+  // Refused here, it has nobody left to tell: an unhandled rejection would end the process.
+  result.catch(() => {});
+  throw new UsageError(
+    `${who} returned a promise, as one does that reads back or branches on values; ${advice}`,
+  );
 }

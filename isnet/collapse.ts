@@ -7,7 +7,8 @@ import type { Device, Tensor } from '../engine/tensor.ts';
 import type { Module } from '../nn/module.ts';
 import { uploadHostBatch } from './batch.ts';
 import { type BatchSource, sourceOf, type TrainingData } from './data/source.ts';
-import { explainedAtOnce, readings } from './evaluation/batches.ts';
+import { evaluating, explainedAtOnce, readings } from './evaluation/batches.ts';
+import { meanOf } from './evaluation/estimate.ts';
 import type { Batch } from './objective.ts';
 import { imageMasks } from './rivals/masks.ts';
 
@@ -51,17 +52,13 @@ export async function collapseSigns(
   // All that fires is held until it is summed, and each image goes through twice.
   const batchSize = Math.max(1, Math.floor(explainedAtOnce(source) / 2));
   const totals = new Totals();
-  const wasTraining = model.isTraining;
-  model.eval();
-  try {
+  await evaluating(model, async () => {
     for (let from = 0; from < count; from += batchSize) {
       const size = Math.min(batchSize, count - from);
       const indices = Array.from({ length: size }, (_, i) => Math.floor(((from + i) * source.count) / count));
       await addBatch(device, model, source, indices, totals);
     }
-  } finally {
-    model.train(wasTraining);
-  }
+  });
   return totals.signs();
 }
 
@@ -88,8 +85,6 @@ class Totals {
     };
   }
 }
-
-const meanOf = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 
 async function addBatch(
   device: Device,
@@ -173,14 +168,13 @@ function firedInFirstHalf(y: Tensor): Tensor {
   );
 }
 
-/** The layer with the largest share of dead channels; null for networks without ReLUs. */
-export function deadestLayer({ firing }: Pick<CollapseSigns, 'firing'>): Firing | null {
+/** The layer with the largest share, in [0, 1], of channels that never fire; null for networks without ReLUs. */
+export function deadestLayer({ firing }: CollapseSigns): { layer: string; share: number } | null {
   const [worst] = firing.toSorted((a, b) => deadShare(b) - deadShare(a));
-  return worst ?? null;
+  return worst ? { layer: worst.layer, share: deadShare(worst) } : null;
 }
 
-/** Share of the channels behind a layer that never fire, in [0, 1]. */
-export const deadShare = ({ deadCount, channelCount }: Firing): number => deadCount / channelCount;
+const deadShare = ({ deadCount, channelCount }: Firing): number => deadCount / channelCount;
 
 /** What to say of layers of which more than half of the channels never fire; `way` is what to do about it. */
 export function deadLayerWarnings({ firing, imageCount }: CollapseSigns, way: string): Map<string, string> {

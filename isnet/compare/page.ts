@@ -4,7 +4,7 @@ import { evenTicks, type IntervalAxis, intervalChart } from '../report/charts.ts
 import { Html, type HtmlValue, html } from '../report/html.ts';
 import { style } from '../report/style.ts';
 import type { MethodSummary, Spread } from './summary.ts';
-import { byBenchmark, percentText, spreadText, type Titles } from './tables.ts';
+import { byBenchmark, intervalText, percentText, spreadText, type Titles } from './tables.ts';
 
 export interface PageInput {
   readonly summaries: readonly MethodSummary[];
@@ -147,11 +147,7 @@ const numberHead = (text: string): HtmlValue => html`<th class="n">${text}</th>`
 
 function accuracyCell(spread: Spread | undefined, { seeds, commands }: MethodSummary): HtmlValue {
   if (!spread) return html`<td class="n">-</td>`;
-  const { low, high } = spread;
-  const interval =
-    low === null || high === null
-      ? null
-      : html`<small>${(100 * low).toFixed(1)} to ${(100 * high).toFixed(1)}</small>`;
+  const interval = intervalText(spread);
   const title = seeds.map((seed, i) => `seed ${seed}: ${commands[i]}`).join('\n');
-  return html`<td class="n" title="${title}">${percentText(spread)}${interval}</td>`;
+  return html`<td class="n" title="${title}">${percentText(spread)}${interval && html`<small>${interval}</small>`}</td>`;
 }

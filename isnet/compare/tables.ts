@@ -15,10 +15,13 @@ export function percentText({ value, deviation }: Spread): string {
 
 /** The same with the 95 % interval of the mean behind it, if there is one: `95.1 ± 0.4 (94.1 to 96.1)`. */
 function percentWithInterval(spread: Spread): string {
-  const { low, high } = spread;
-  if (low === null || high === null) return percentText(spread);
-  return `${percentText(spread)} (${(100 * low).toFixed(1)} to ${(100 * high).toFixed(1)})`;
+  const interval = intervalText(spread);
+  return interval === null ? percentText(spread) : `${percentText(spread)} (${interval})`;
 }
+
+/** `94.1 to 96.1`, in per cent: the 95 % interval of the mean; null for a single seed. */
+export const intervalText = ({ low, high }: Spread): string | null =>
+  low === null || high === null ? null : `${(100 * low).toFixed(1)} to ${(100 * high).toFixed(1)}`;
 
 /** `3.02 ± 0.12`: mean and standard deviation over seeds. */
 export function spreadText({ value, deviation }: Spread): string {

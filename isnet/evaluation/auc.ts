@@ -1,6 +1,13 @@
 // How well scores put images in order: the area under the ROC curve, DeLong's interval for it, and Hand and Till's mean
 // over pairs of classes.
-import { type Estimate, meanOfDefined, undefinedEstimate, withoutInterval, Z_95 } from './estimate.ts';
+import {
+  type Estimate,
+  meanOf,
+  meanOfDefined,
+  undefinedEstimate,
+  withoutInterval,
+  Z_95,
+} from './estimate.ts';
 
 /** Ranks from 1 up, in the order of the input; equal values share the mean of their ranks. */
 export function midranks(values: ArrayLike<number>): Float64Array {
@@ -39,8 +46,6 @@ export function auc(positives: readonly number[], negatives: readonly number[]):
   const half = Z_95 * Math.sqrt(variance);
   return { value, low: Math.max(0, value - half), high: Math.min(1, value + half) };
 }
-
-const meanOf = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 
 /** Sample variance; NaN for one value. */
 function varianceOf(values: readonly number[]): number {

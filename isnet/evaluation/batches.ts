@@ -28,6 +28,17 @@ const imagesWithin = (values: number, { channels, height, width }: SourceSize): 
 /** Images that are explained at once: fewer than are classified at once, unless they are small. */
 export const explainedAtOnce = (source: SourceSize): number => imagesWithin(MOST_EXPLAINED_VALUES, source);
 
+/** Awaits work in evaluation mode, which ends with it. */
+export async function evaluating<T>(model: Module, work: () => Promise<T>): Promise<T> {
+  const wasTraining = model.isTraining;
+  model.eval();
+  try {
+    return await work();
+  } finally {
+    model.train(wasTraining);
+  }
+}
+
 /** Calls `use` with every batch of the source, in order and without augmentation. */
 export async function eachBatch(
   source: BatchSource,
@@ -35,18 +46,14 @@ export async function eachBatch(
   { batchSize = imagesWithin(MOST_VALUES, source), onProgress }: BatchedOptions,
   use: (batch: HostBatch) => Promise<void>,
 ): Promise<void> {
-  const wasTraining = model.isTraining;
-  model.eval();
   let done = 0;
-  try {
+  await evaluating(model, async () => {
     for await (const batch of source.epoch({ batchSize, shuffle: false })) {
       await use(batch);
       done += batch.count;
       onProgress?.(done);
     }
-  } finally {
-    model.train(wasTraining);
-  }
+  });
 }
 
 /** Computes tensors in a scope and reads them. */

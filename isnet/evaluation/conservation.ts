@@ -7,7 +7,7 @@ import { type LeakCause, type LeakReport, leakCauses, leakReport } from '../../l
 import type { Module } from '../../nn/module.ts';
 import { uploadHostBatch } from '../batch.ts';
 import type { BatchSource } from '../data/source.ts';
-import { explainedAtOnce } from './batches.ts';
+import { evaluating, explainedAtOnce } from './batches.ts';
 
 /** One step of the walk; all numbers are sums over the images. */
 export interface ConservationRow {
@@ -39,9 +39,7 @@ export async function conservationOf(
   }: { readonly composite?: Composite; readonly count?: number } = {},
 ): Promise<Conservation> {
   const batchSize = Math.min(count, source.count, explainedAtOnce(source));
-  const wasTraining = model.isTraining;
-  model.eval();
-  try {
+  return evaluating(model, async () => {
     for await (const batch of source.epoch({ batchSize, shuffle: false })) {
       let report: Promise<LeakReport> | undefined;
       // The report encodes all its work before it waits, so the forward pass may go when the scope ends.
@@ -53,10 +51,8 @@ export async function conservationOf(
       });
       return { count: batch.count, rows: summed((await report) as LeakReport) };
     }
-  } finally {
-    model.train(wasTraining);
-  }
-  return { count: 0, rows: [] };
+    return { count: 0, rows: [] };
+  });
 }
 
 function summed({ rows }: LeakReport): ConservationRow[] {

@@ -90,11 +90,15 @@ export function meanShare(values: readonly number[]): Estimate {
   };
 }
 
+/** NaN for none. */
+export const meanOf = (values: readonly number[]): number =>
+  values.reduce((a, b) => a + b, 0) / values.length;
+
 /** Mean, +- z s / sqrt(n). No interval for fewer than two numbers or for equal ones; undefined for none. */
 export function mean(values: readonly number[]): Estimate {
   const n = values.length;
   if (n === 0) return undefinedEstimate;
-  const value = values.reduce((a, b) => a + b, 0) / n;
+  const value = meanOf(values);
   const variance = values.reduce((a, b) => a + (b - value) ** 2, 0) / (n - 1);
   if (!(variance > 0)) return withoutInterval(value);
   const half = Z_95 * Math.sqrt(variance / n);
@@ -104,5 +108,5 @@ export function mean(values: readonly number[]): Estimate {
 /** Mean of the numbers that are defined; null if none is. */
 export function meanOfDefined(values: readonly (number | null)[]): number | null {
   const defined = values.filter((value) => value !== null);
-  return defined.length === 0 ? null : defined.reduce((a, b) => a + b, 0) / defined.length;
+  return defined.length === 0 ? null : meanOf(defined);
 }

@@ -1,6 +1,6 @@
 // What is logged of an epoch, as one JSON object and as one row of a table.
 import { stringify } from 'csv-stringify/sync';
-import { type CollapseSigns, deadestLayer, deadShare } from '../collapse.ts';
+import { type CollapseSigns, deadestLayer } from '../collapse.ts';
 import type { RelevanceRange } from '../range.ts';
 import type { LogLine } from '../run-folder.ts';
 import type { EpochReport } from '../train.ts';
@@ -65,5 +65,5 @@ export function epochTable(lines: readonly Partial<EpochLine>[]): string {
 /** The layer with the largest share of channels that never fire, and that share. */
 function deadColumns(collapse: CollapseSigns | undefined): { dead_share?: number; dead_layer?: string } {
   const worst = collapse ? deadestLayer(collapse) : null;
-  return { dead_share: worst ? deadShare(worst) : undefined, dead_layer: worst?.layer };
+  return { dead_share: worst?.share, dead_layer: worst?.layer };
 }

@@ -3,7 +3,7 @@
 import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomically } from '../../engine/files.ts';
-import { type CollapseSigns, deadestLayer, deadShare } from '../collapse.ts';
+import { type CollapseSigns, deadestLayer } from '../collapse.ts';
 import type { LossReport } from '../loss-meter.ts';
 import type { RelevanceRange } from '../range.ts';
 import { appendToLog, type RunFolder, RunFolderError, readLog } from '../run-folder.ts';
@@ -73,7 +73,7 @@ function collapseScalars(signs: CollapseSigns): Record<string, number> {
   return {
     'collapse/logit_norm': logitNorm,
     ...(foregroundLogitNorm === null ? {} : { 'collapse/foreground_logit_norm': foregroundLogitNorm }),
-    ...(worst ? { 'collapse/dead_share': deadShare(worst) } : {}),
+    ...(worst ? { 'collapse/dead_share': worst.share } : {}),
   };
 }
 

@@ -1,5 +1,5 @@
 // The sections of a report about answers: accuracy, classes, confusion, calibration, training curves.
-import { deadestLayer, deadShare } from '../collapse.ts';
+import { deadestLayer } from '../collapse.ts';
 import type { Classification } from '../evaluation/classification.ts';
 import type { ModelEvaluation } from '../evaluation/model.ts';
 import { modelTitles } from '../report.ts';
@@ -111,7 +111,7 @@ export function trainingSection(log: readonly EpochLosses[]): Html | null {
   ];
   const deadPercent = ({ collapse }: EpochLosses): number | null => {
     const worst = collapse ? deadestLayer(collapse) : null;
-    return worst && 100 * deadShare(worst);
+    return worst && 100 * worst.share;
   };
   const charts = [
     lineChart('Classification loss', linesOf(lossCurves('classification')), 'epoch'),
