@@ -123,6 +123,7 @@ const smallCnnSchema = z.strictObject({
   blocks: z.array(blockSchema, { error: 'a list of blocks { channels, kernel, stride, pool }' }),
   hidden: z.array(wholeNumber(1), { error: 'a list of layer sizes' }),
   batchNorm: flag(),
+  convBias: flag().default(true),
   dropout: between(0, 0.95),
   weights: initialWeights(),
 });

@@ -64,6 +64,7 @@ export const quickstartConfig: RunConfig & {
     ],
     hidden: [32],
     batchNorm: false,
+    convBias: true,
     dropout: 0,
     weights: null,
   },

@@ -4,17 +4,26 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { CpuDevice } from '../engine/cpu-device.ts';
 import { UsageError } from '../engine/errors.ts';
 import { fashionMarker } from '../isnet/benchmarks/fashion.ts';
 import { type CellResult, cellNames, cellPath, readCell, writeCell } from '../isnet/compare/cell.ts';
 import { commitWarning, keepFirstCommit } from '../isnet/compare/commits.ts';
 import { imagesOf } from '../isnet/compare/make-cell.ts';
 import { comparisonPage } from '../isnet/compare/page.ts';
-import { cellOptions, claimFolder, completeSettings, defaultComparison } from '../isnet/compare/settings.ts';
+import {
+  type ComparisonSettings,
+  cellOptions,
+  claimFolder,
+  completeSettings,
+  defaultComparison,
+  networksOf,
+} from '../isnet/compare/settings.ts';
 import { spreadOf, summarizeCells } from '../isnet/compare/summary.ts';
 import { csvOfCells, markdownCommands, markdownTables } from '../isnet/compare/tables.ts';
 import { RunFolderError } from '../isnet/run-folder.ts';
 import { madeUpGarments } from './benchmark-pictures.ts';
+import { initOn } from './small-nets.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -148,6 +157,19 @@ describe('settings', () => {
     await expect(claimFolder(folder, other)).rejects.toThrow(
       /with other settings \(trainCount 8000, now 17, training.epochs 4, now 9\); give those/,
     );
+  });
+
+  test('name networks whose convolutions have no biases', () => {
+    const isBiased = (networks: ComparisonSettings['networks']) => {
+      const classifier = networksOf(completeSettings({ networks }, {})).classifier(initOn(new CpuDevice()), {
+        channels: 1,
+        height: 28,
+        width: 28,
+        classNames: ['a', 'b'],
+      });
+      return classifier.stateDict().has('features.0.bias');
+    };
+    expect([isBiased('small'), isBiased('small-no-conv-bias')]).toEqual([true, false]);
   });
 
   test('of one cell are options of the command', () => {

@@ -2,7 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { UsageError } from '../engine/errors.ts';
 import { didYouMean, nearestName } from '../engine/nearest-name.ts';
-import { type ImageDataConfig, parseDataConfig } from '../isnet/config.ts';
+import { settingsOf, type TrainOptions } from '../isnet/commands/train-options.ts';
+import { type ImageDataConfig, parseDataConfig, parseRunConfig } from '../isnet/config.ts';
 import { completeConfig, imageDefaults, quickstartConfig } from '../isnet/quickstart-config.ts';
 
 const complete = (data: object) => completeConfig([{ data } as never]);
@@ -144,6 +145,18 @@ describe('settings of a network by name', () => {
     expect(
       completeConfig([{ model: { kind: 'vgg11' }, isnet: { learningRate: 2 } }]).isnet.learningRate,
     ).toBe(2);
+  });
+
+  test('of a file keep convolutions without biases where the command line is silent about them', () => {
+    const file = { model: { convBias: false } } as never;
+    const isKept = (given: Partial<TrainOptions>) =>
+      completeConfig([file, settingsOf({ outputDir: 'runs', ...given })]).model;
+    // commander's value of `--no-conv-bias` where nobody wrote it
+    expect(isKept({ convBias: true })).toMatchObject({ convBias: false });
+    const written = settingsOf({ outputDir: 'runs', convBias: false });
+    expect(completeConfig([written]).model).toMatchObject({ convBias: false });
+    const { convBias: _, ...older } = quickstartConfig.model;
+    expect(parseRunConfig({ ...completeConfig([]), model: older }).model).toMatchObject({ convBias: true });
   });
 
   test('of a file may be changed to those of another network, and back', () => {

@@ -33,6 +33,20 @@ describe('names', () => {
       'features.1.running_var',
     ]);
   });
+  test('of convolutions without biases are those of their weights', () => {
+    const net = new SmallCnn(initOn(device), {
+      inChannels: 1,
+      imageSize: [8, 8],
+      classCount: 3,
+      blocks: [{ channels: 2, kernel: 3 }],
+      convBias: false,
+    });
+    expect([...net.stateDict().keys()]).toEqual([
+      'features.0.weight',
+      'classifier.1.weight',
+      'classifier.1.bias',
+    ]);
+  });
   test('of a shared layer: one parameter to train, two entries in the state', () => {
     const shared = new Linear(initOn(device), 2, 2);
     const net = new Sequential(shared, new ReLU(), shared);

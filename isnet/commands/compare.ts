@@ -64,7 +64,10 @@ export function addCompareCommand(program: Command, done: (exitCode: number) => 
     .option('--seeds <numbers>', 'seeds, separated by commas', once(wholeNumbers), [0])
     .addOption(
       program
-        .createOption('--networks <size>', 'networks of a few thousand parameters, or those of the papers')
+        .createOption(
+          '--networks <size>',
+          'networks of a few thousand parameters, the same with convolutions without biases, or those of the papers',
+        )
         .choices(networkSizes)
         .default(counts.networks),
     )

@@ -40,6 +40,7 @@ export interface ModelOptions {
   readonly weights?: string;
   readonly hidden?: number[];
   readonly batchNorm?: boolean;
+  readonly convBias?: boolean;
   readonly dropout?: number;
 }
 
@@ -107,7 +108,8 @@ export function addModelOptions(command: Command): Command {
   );
   command.option('--dropout <x>', 'share of units dropped before the last layer', once(decimal));
   command.option('--hidden <sizes>', 'hidden layers of small-cnn, e.g. 64,32', once(wholeNumbers));
-  return command.option('--batch-norm', 'batch normalisation after each convolution of small-cnn');
+  command.option('--batch-norm', 'batch normalisation after each convolution of small-cnn');
+  return command.option('--no-conv-bias', 'convolutions of small-cnn without biases');
 }
 
 /** The data settings that the options stand for. */
@@ -144,9 +146,12 @@ export function modelSettingsOf({
   weights,
   hidden,
   batchNorm,
+  convBias,
   dropout,
 }: ModelOptions): PartialRunConfig['model'] {
   // Which names and settings go together is the configuration's to check.
   const kind = model as ModelConfig['kind'] | undefined;
-  return { kind, weights, hidden, batchNorm, dropout } as PartialRunConfig['model'];
+  // commander has `true` for an option that begins with "--no" and was not given, which says nothing here.
+  const withoutBias = convBias === false ? { convBias } : {};
+  return { kind, weights, hidden, batchNorm, ...withoutBias, dropout } as PartialRunConfig['model'];
 }

@@ -11,7 +11,7 @@ import { exists, readJson, writeJson } from '../run-folder.ts';
 import type { CellName } from './cell.ts';
 
 /** Which networks the methods are built from: see `isnet/rivals/networks.ts`. */
-export const networkSizes = ['small', 'published'] as const;
+export const networkSizes = ['small', 'small-no-conv-bias', 'published'] as const;
 
 export interface ComparisonSettings {
   readonly networks: (typeof networkSizes)[number];
@@ -59,7 +59,7 @@ export function completeSettings(
 export function networksOf({ networks }: ComparisonSettings): Networks {
   if (networks === 'published') return publishedNetworks;
   const { kind: _, weights: __, ...sizes } = quickstartConfig.model;
-  return smallNetworks(sizes);
+  return smallNetworks({ ...sizes, convBias: networks === 'small' });
 }
 
 /** Keeps the settings in a folder. Throws UsageError if it holds cells of other settings. */

@@ -84,7 +84,7 @@ export function smallNetworks(sizes: SmallCnnSizes): Networks {
     attentionGated: (init, input) =>
       new AgSononet(init, { ...sizesOf(input), channels: [8, 16, 16], counts: [1, 1, 1] }),
     ham: (init, input) => {
-      const features = convFeatures(init, input.channels, sizes.blocks, sizes.batchNorm);
+      const features = convFeatures(init, input.channels, sizes.blocks, sizes);
       return new HamNet(init, { ...sizesOf(input), features, width: 32, dropout: 0 });
     },
     transformer: (init, input) => {

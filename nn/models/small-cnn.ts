@@ -24,6 +24,8 @@ export interface SmallCnnOptions {
   /** Sizes of the hidden fully connected layers. */
   readonly hidden?: readonly number[];
   readonly batchNorm?: boolean;
+  /** Biases in the convolutions, which BatchNorm's shift replaces (true). */
+  readonly convBias?: boolean;
   /** Share of units dropped before the last layer. */
   readonly dropout?: number;
 }
@@ -33,13 +35,13 @@ export function convFeatures(
   init: Init,
   inChannels: number,
   blocks: readonly ConvBlock[],
-  batchNorm = false,
+  { batchNorm = false, convBias = true }: Pick<SmallCnnOptions, 'batchNorm' | 'convBias'> = {},
 ): { readonly network: Sequential; readonly channels: number } {
   const layers: Module[] = [];
   let channels = inChannels;
   for (const { channels: next, kernel, stride = 1, pool = 1 } of blocks) {
     const padding = Math.floor(kernel / 2);
-    layers.push(new Conv2d(init, channels, next, kernel, { stride, padding, bias: !batchNorm }));
+    layers.push(new Conv2d(init, channels, next, kernel, { stride, padding, bias: convBias && !batchNorm }));
     if (batchNorm) layers.push(new BatchNorm2d(init, next));
     layers.push(new ReLU());
     if (pool > 1) layers.push(new MaxPool2d(pool));
@@ -64,8 +66,8 @@ export class SmallCnn extends Classifier {
 
   constructor(init: Init, options: SmallCnnOptions) {
     super();
-    const { inChannels, classCount, blocks, hidden = [], batchNorm = false, dropout = 0 } = options;
-    const { network, channels } = convFeatures(init, inChannels, blocks, batchNorm);
+    const { inChannels, classCount, blocks, hidden = [], dropout = 0 } = options;
+    const { network, channels } = convFeatures(init, inChannels, blocks, options);
     const [height, width] = options.imageSize.map((side) => sideBehind(blocks, side));
     if (height < 1 || width < 1) {
       throw new UsageError(
