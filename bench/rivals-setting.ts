@@ -25,7 +25,14 @@ export interface RivalSetting {
 }
 
 const classNames = Array.from({ length: CLASS_COUNT }, (_, i) => String(i));
-const sizes = { blocks: BLOCKS, hidden: HIDDEN, batchNorm: false, convBias: true, dropout: 0 };
+const sizes = {
+  blocks: BLOCKS,
+  hidden: HIDDEN,
+  batchNorm: false,
+  convBias: true,
+  negativeSlope: 0,
+  dropout: 0,
+};
 
 export const settings: readonly RivalSetting[] = [
   {

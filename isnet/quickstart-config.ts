@@ -65,6 +65,7 @@ export const quickstartConfig: RunConfig & {
     hidden: [32],
     batchNorm: false,
     convBias: true,
+    negativeSlope: 0,
     dropout: 0,
     weights: null,
   },

@@ -1,4 +1,4 @@
-// LRP-Flex (arXiv:2401.08409): for ReLU networks epsilon-LRP is gradient times input with another slope at the ReLUs.
+// LRP-Flex (arXiv:2401.08409): for networks of ReLUs, leaky or not, epsilon-LRP is gradient times input with another slope at the ReLUs.
 
 import { UsageError } from '../engine/errors.ts';
 import { stepOfOp, vjpOf } from '../engine/grad.ts';
@@ -25,15 +25,25 @@ export interface FlexOptions extends RelevanceOptions {
   readonly statistics?: 'differentiate' | 'constant';
 }
 
-/** The slope at a ReLU y = max(z, 0):   g_in = g_out y / (y + eps)   instead of g_out [y > 0], which is eps = 0. */
-function reluStep(t: Tensor, eps: number): Step {
-  const { inputs } = t.origin as NonNullable<Tensor['origin']>;
-  return { inputs, pull: (g) => perMap(mul, g, eps > 0 ? stabilizedDivide(t, t, eps) : step(t)) };
+const isOp = (t: Tensor, name: string): boolean => t.origin?.op.name === name;
+
+/** z of y = ReLU(z), leaky or not; null for any other y. */
+const rectifiedBy = (y: Tensor): Tensor | null =>
+  isOp(y, 'relu') || isOp(y, 'leakyRelu') ? (y.origin?.inputs[0] ?? null) : null;
+
+/** The slope at y = ReLU(z), leaky or not:   g_in = g_out y / (z + sign(z) eps)   instead of g_out dy/dz, which is eps = 0. */
+function reluStep(y: Tensor, eps: number): Step | null {
+  const z = rectifiedBy(y);
+  const isLeaky = isOp(y, 'leakyRelu');
+  if (!z || (isLeaky && eps === 0)) return null;
+  // Without a leak y is z wherever it is not 0, and z need not be kept.
+  const slope = () => (eps > 0 ? stabilizedDivide(y, isLeaky ? z : y, eps) : step(y));
+  return { inputs: [z], pull: (g) => perMap(mul, g, slope()) };
 }
 
 /** The first layer, entered at its ReLU: from here on a rule takes over, on relevance y g. */
 function firstLayerStep(t: Tensor, composite: Composite, pass: ForwardPass): Step | null {
-  const z = t.origin?.op.name === 'relu' ? t.origin.inputs[0] : null;
+  const z = rectifiedBy(t);
   const input = z && affineInput(z);
   if (!z?.call || !input || pass.hasLayerBefore(input)) return null;
   const rule = composite.ruleFor(contextOf(z, input, pass));
@@ -126,8 +136,8 @@ function signalsOf(
       return first;
     }
     checkFirstLayer(t, composite, pass);
-    if (t.origin?.op.name === 'relu') return reluStep(t, composite.eps);
-    return statistics === 'constant' ? foldedStep(t, composite, pass) : stepOfOp(t);
+    const other = () => (statistics === 'constant' ? foldedStep(t, composite, pass) : stepOfOp(t));
+    return reluStep(t, composite.eps) ?? other();
   };
   const found = walk({ output, seed, targets: tensors, stepOf });
   const signals = tensors.map((t) => {

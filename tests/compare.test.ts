@@ -12,7 +12,6 @@ import { commitWarning, keepFirstCommit } from '../isnet/compare/commits.ts';
 import { imagesOf } from '../isnet/compare/make-cell.ts';
 import { comparisonPage } from '../isnet/compare/page.ts';
 import {
-  type ComparisonSettings,
   cellOptions,
   claimFolder,
   completeSettings,
@@ -20,7 +19,7 @@ import {
   networksOf,
 } from '../isnet/compare/settings.ts';
 import { spreadOf, summarizeCells } from '../isnet/compare/summary.ts';
-import { csvOfCells, markdownCommands, markdownTables } from '../isnet/compare/tables.ts';
+import { csvOfCells, markdownCommands, markdownShares, markdownTables } from '../isnet/compare/tables.ts';
 import { RunFolderError } from '../isnet/run-folder.ts';
 import { madeUpGarments } from './benchmark-pictures.ts';
 import { initOn } from './small-nets.ts';
@@ -152,6 +151,10 @@ describe('settings', () => {
   test('of a folder stay as they are', async () => {
     await claimFolder(folder, defaultComparison);
     await claimFolder(folder, completeSettings({}, {}));
+    const older = JSON.parse(readFileSync(join(folder, 'comparison.json'), 'utf8'));
+    delete older.negativeSlope;
+    writeFileSync(join(folder, 'comparison.json'), JSON.stringify(older));
+    await claimFolder(folder, completeSettings({}, {}));
     const other = completeSettings({ trainCount: 17 }, { epochs: 9 });
     await expect(claimFolder(folder, other)).rejects.toThrow(UsageError);
     await expect(claimFolder(folder, other)).rejects.toThrow(
@@ -159,17 +162,25 @@ describe('settings', () => {
     );
   });
 
-  test('name networks whose convolutions have no biases', () => {
-    const isBiased = (networks: ComparisonSettings['networks']) => {
-      const classifier = networksOf(completeSettings({ networks }, {})).classifier(initOn(new CpuDevice()), {
-        channels: 1,
-        height: 28,
-        width: 28,
-        classNames: ['a', 'b'],
-      });
-      return classifier.stateDict().has('features.0.bias');
+  test('name leaky ReLUs', () => {
+    const layersWith = (negativeSlope: number) => {
+      const classifier = networksOf(completeSettings({ negativeSlope }, {})).classifier(
+        initOn(new CpuDevice()),
+        {
+          channels: 1,
+          height: 28,
+          width: 28,
+          classNames: ['a', 'b'],
+        },
+      );
+      return [...classifier.namedModules()].map(([, module]) => module.constructor.name);
     };
-    expect([isBiased('small'), isBiased('small-no-conv-bias')]).toEqual([true, false]);
+    expect(layersWith(0)).not.toContain('LeakyReLU');
+    expect(layersWith(0.1)).not.toContain('ReLU');
+    expect(() => completeSettings({ negativeSlope: 1 }, {})).toThrow(/model.negativeSlope is 1/);
+    expect(() => completeSettings({ negativeSlope: 0.1, networks: 'published' }, {})).toThrow(
+      /published networks are as published; leave it out/,
+    );
   });
 
   test('of one cell are options of the command', () => {
@@ -191,10 +202,27 @@ describe('tables', () => {
   test('in Markdown', () => {
     expect(markdownTables(summarizeCells(cells), titles)).toBe(`### MNIST with a marker
 
-| method | biased | deceiving | background relevance | Grad-CAM background | training ms per image | inference ms | parameters at run time | seeds |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-| Ordinary <classifier> | 99.0 ± 1.4 (86.3 to 100.0) | 45.0 ± 7.1 (0.0 to 100.0) | 25.0 ± 0.0 | 50.0 ± 0.0 | 3.00 ± 1.4 | 1.00 ± 0.0 | 12,000 | 2 |
-| vision-transformer | 90.0 | 30.0 | - | 50.0 | 2.00 | 1.00 | 12,000 | 1 |`);
+| method | biased | deceiving | training ms per image | inference ms | parameters at run time | seeds |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: |
+| Ordinary <classifier> | 99.0 ± 1.4 (86.3 to 100.0) | 45.0 ± 7.1 (0.0 to 100.0) | 3.00 ± 1.4 | 1.00 ± 0.0 | 12,000 | 2 |
+| vision-transformer | 90.0 | 30.0 | 2.00 | 1.00 | 12,000 | 1 |`);
+  });
+
+  test('of the shares of LRP and Grad-CAM side by side, with intervals', () => {
+    const others = [0.1, 0.2, 0.3].map((share, seed) => ({
+      ...cell('rrr', seed, 0.9, 0.8),
+      ...{ benchmark: 'fashion-marker', backgroundShare: share, gradCamBackgroundShare: null },
+    }));
+    // 0.2 -+ 4.3027 * 0.1 / sqrt(3) of three seeds is cut off at 0.
+    expect(
+      markdownShares(summarizeCells([...cells, ...others]), titles),
+    ).toBe(`### Share of heatmaps in the background
+
+| benchmark | method | LRP | Grad-CAM | seeds |
+| --- | --- | ---: | ---: | ---: |
+| MNIST with a marker | Ordinary <classifier> | 25.0 ± 0.0 (25.0 to 25.0) | 50.0 ± 0.0 (50.0 to 50.0) | 2 |
+| MNIST with a marker | vision-transformer | - | 50.0 | 1 |
+| fashion-marker | rrr | 20.0 ± 10.0 (0.0 to 44.8) | - | 3 |`);
   });
 
   test('with the command of each row, or of each cell where more than seeds differ', () => {
@@ -227,6 +255,16 @@ describe('tables', () => {
     expect(page).toContain('seed 0: isnet compare --methods classifier --seeds 0');
     expect(page).toContain("default-src 'none'");
     expect(page).not.toMatch(/https?:|<script/);
+  });
+
+  test('on a page that shows both shares of a method with their intervals', () => {
+    const others = [0.1, 0.2, 0.3].map((share, seed) => ({
+      ...cell('rrr', seed, 0.9, 0.8),
+      ...{ backgroundShare: share, gradCamBackgroundShare: 1 - share },
+    }));
+    expect(pageOf(others)).toContain(
+      '<td class="n">20.0 ± 10.0<small>0.0 to 44.8</small></td><td class="n">80.0 ± 10.0<small>55.2 to 100.0</small></td>',
+    );
   });
 
   test('on a page with a chart for each number that some method has, best first, each to its own scale', () => {

@@ -11,6 +11,7 @@ import { targetRows } from '../lrp/explain.ts';
 import { flexRelevance } from '../lrp/flex.ts';
 import { relevance } from '../lrp/relevance.ts';
 import { epsilon } from '../lrp/rules.ts';
+import { LeakyReLU } from '../nn/activations.ts';
 import { BatchNorm2d } from '../nn/batch-norm.ts';
 import { AdaptiveAvgPool2d, AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU } from '../nn/layers.ts';
 import { Module, Sequential } from '../nn/module.ts';
@@ -60,6 +61,11 @@ const relus = () => new ReLU();
 
 const cases: Readonly<Record<string, Case>> = {
   'Conv2d and ReLU': sequential(128, () => conv(1, 2), relus),
+  'Conv2d and leaky ReLU': sequential(
+    128,
+    () => conv(1, 2),
+    () => new LeakyReLU(0.2),
+  ),
   'Conv2d with a stride': sequential(32, () => new Conv2d(init, 1, 2, 3, { stride: 2, padding: 1 }), relus),
   'Linear in blocks of rows': {
     net: () => new Sequential(new Flatten(), linear(init, 64, 5, {}, 128), relus(), new Linear(init, 5, 3)),

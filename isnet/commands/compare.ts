@@ -17,7 +17,7 @@ import {
   networkSizes,
 } from '../compare/settings.ts';
 import { summarizeCells } from '../compare/summary.ts';
-import { csvOfCells, markdownCommands, markdownTables } from '../compare/tables.ts';
+import { csvOfCells, markdownCommands, markdownShares, markdownTables } from '../compare/tables.ts';
 import { methods as allMethods, methodNamed } from '../rivals/index.ts';
 import { RunFolderError, writeJson } from '../run-folder.ts';
 import { decimal, names, once, wholeNumber, wholeNumbers } from './parse.ts';
@@ -34,6 +34,7 @@ interface CompareOptions {
   readonly epochs: number;
   readonly batchSize: number;
   readonly lr: number;
+  readonly negativeSlope: number;
   readonly heatmapWeight: number;
   readonly jobs: number;
   readonly output: string;
@@ -64,10 +65,7 @@ export function addCompareCommand(program: Command, done: (exitCode: number) => 
     .option('--seeds <numbers>', 'seeds, separated by commas', once(wholeNumbers), [0])
     .addOption(
       program
-        .createOption(
-          '--networks <size>',
-          'networks of a few thousand parameters, the same with convolutions without biases, or those of the papers',
-        )
+        .createOption('--networks <size>', 'networks of a few thousand parameters, or those of the papers')
         .choices(networkSizes)
         .default(counts.networks),
     )
@@ -82,6 +80,12 @@ export function addCompareCommand(program: Command, done: (exitCode: number) => 
       'weight of the heatmap loss in all ISNets',
       once(decimal),
       counts.heatmapWeight,
+    )
+    .option(
+      '--negative-slope <x>',
+      'leaky ReLUs in the small classifiers, with this slope below 0',
+      once(decimal),
+      counts.negativeSlope,
     )
     .option('--jobs <n>', 'trainings at a time', once(wholeNumber), 1)
     .option('--output <folder>', 'where cells, tables and the page are kept', 'comparison')
@@ -112,9 +116,10 @@ async function compare(options: CompareOptions): Promise<number> {
 }
 
 function settingsOf(options: CompareOptions): ComparisonSettings {
-  const { networks, trainCount, validationCount, testCount, heatmapWeight, epochs, batchSize, lr } = options;
+  const { epochs, batchSize, lr } = options;
+  const { networks, trainCount, validationCount, testCount, negativeSlope, heatmapWeight } = options;
   return completeSettings(
-    { networks, trainCount, validationCount, testCount, heatmapWeight },
+    { networks, trainCount, validationCount, testCount, negativeSlope, heatmapWeight },
     { epochs, batchSize, learningRate: lr },
   );
 }
@@ -184,7 +189,7 @@ async function writeTables(
   ]);
   const { networks, trainCount, testCount, training } = settings;
   const setting = `${trainCount} training and ${testCount} test images, ${training.epochs} epochs of batches of ${training.batchSize}, ${networks} networks, the same for all methods; weights by the lowest validation loss on biased images (the oracle's on unbiased ones). Accuracies in per cent, mean ± standard deviation over seeds (95 % interval of the mean).`;
-  const markdown = markdownTables(summaries, titles);
+  const markdown = `${markdownTables(summaries, titles)}\n\n${markdownShares(summaries, titles)}`;
   const warning = commitWarning(cells, await keepFirstCommit(folder, cells));
   const page = comparisonPage({
     summaries,

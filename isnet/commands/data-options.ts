@@ -41,6 +41,7 @@ export interface ModelOptions {
   readonly hidden?: number[];
   readonly batchNorm?: boolean;
   readonly convBias?: boolean;
+  readonly negativeSlope?: number;
   readonly dropout?: number;
 }
 
@@ -109,6 +110,7 @@ export function addModelOptions(command: Command): Command {
   command.option('--dropout <x>', 'share of units dropped before the last layer', once(decimal));
   command.option('--hidden <sizes>', 'hidden layers of small-cnn, e.g. 64,32', once(wholeNumbers));
   command.option('--batch-norm', 'batch normalisation after each convolution of small-cnn');
+  command.option('--negative-slope <x>', 'leaky ReLUs in small-cnn, with this slope below 0', once(decimal));
   return command.option('--no-conv-bias', 'convolutions of small-cnn without biases');
 }
 
@@ -147,11 +149,20 @@ export function modelSettingsOf({
   hidden,
   batchNorm,
   convBias,
+  negativeSlope,
   dropout,
 }: ModelOptions): PartialRunConfig['model'] {
   // Which names and settings go together is the configuration's to check.
   const kind = model as ModelConfig['kind'] | undefined;
   // commander has `true` for an option that begins with "--no" and was not given, which says nothing here.
   const withoutBias = convBias === false ? { convBias } : {};
-  return { kind, weights, hidden, batchNorm, ...withoutBias, dropout } as PartialRunConfig['model'];
+  return {
+    kind,
+    weights,
+    hidden,
+    batchNorm,
+    ...withoutBias,
+    negativeSlope,
+    dropout,
+  } as PartialRunConfig['model'];
 }

@@ -11,13 +11,15 @@ import { exists, readJson, writeJson } from '../run-folder.ts';
 import type { CellName } from './cell.ts';
 
 /** Which networks the methods are built from: see `isnet/rivals/networks.ts`. */
-export const networkSizes = ['small', 'small-no-conv-bias', 'published'] as const;
+export const networkSizes = ['small', 'published'] as const;
 
 export interface ComparisonSettings {
   readonly networks: (typeof networkSizes)[number];
   readonly trainCount: number;
   readonly validationCount: number;
   readonly testCount: number;
+  /** Slope below 0 of the ReLUs in the small classifiers; 0 for ReLU. */
+  readonly negativeSlope: number;
   /** Weight P of the heatmap loss in all ISNets. */
   readonly heatmapWeight: number;
   /** The budget of each phase of a method. */
@@ -32,6 +34,7 @@ export const defaultComparison: ComparisonSettings = {
   trainCount,
   validationCount,
   testCount,
+  negativeSlope: 0,
   heatmapWeight: DEFAULT_P,
   training: { ...quickstartConfig.classifier, epochs: 4, batchSize: 32, learningRate: 6e-3 },
 };
@@ -43,12 +46,17 @@ export function completeSettings(
 ): ComparisonSettings {
   const defined = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   const settings = { ...defaultComparison, ...defined };
-  const { trainCount, validationCount, testCount, heatmapWeight } = settings;
+  const { networks, trainCount, validationCount, testCount, negativeSlope, heatmapWeight } = settings;
+  if (networks === 'published' && negativeSlope !== 0) {
+    throw new UsageError(
+      `compare: --negative-slope is ${negativeSlope}, and published networks are as published; leave it out, or use --networks small`,
+    );
+  }
   const classifier = completeConfig(
     [
       { data: { dataset: 'mnist-marker', trainCount, validationCount, testCount } },
       { classifier: { ...defaultComparison.training } },
-      { classifier: training, isnet: { P: heatmapWeight } },
+      { model: { negativeSlope }, classifier: training, isnet: { P: heatmapWeight } },
     ],
     'compare',
   ).classifier;
@@ -56,10 +64,10 @@ export function completeSettings(
 }
 
 /** The networks that the settings name. */
-export function networksOf({ networks }: ComparisonSettings): Networks {
+export function networksOf({ networks, negativeSlope }: ComparisonSettings): Networks {
   if (networks === 'published') return publishedNetworks;
   const { kind: _, weights: __, ...sizes } = quickstartConfig.model;
-  return smallNetworks({ ...sizes, convBias: networks === 'small' });
+  return smallNetworks({ ...sizes, negativeSlope });
 }
 
 /** Keeps the settings in a folder. Throws UsageError if it holds cells of other settings. */
@@ -71,7 +79,11 @@ export async function claimFolder(folder: string, settings: ComparisonSettings):
   }
   // The commit is no setting: see commits.ts.
   const { commit: _, ...before } = (await readJson(path)) as Readonly<Record<string, unknown>>;
-  const differing = differences(before, settings as unknown as Readonly<Record<string, unknown>>);
+  // A folder from before a setting existed was made without it.
+  const differing = differences(
+    { negativeSlope: 0, ...before },
+    settings as unknown as Readonly<Record<string, unknown>>,
+  );
   if (differing.length === 0) return;
   throw new UsageError(
     `compare: '${folder}' holds a comparison with other settings (${differing.join(', ')}); give those, or another --output`,
@@ -95,7 +107,8 @@ function differences(
 
 /** Options of `isnet compare` that make one cell. */
 export function cellOptions({ benchmark, method, seed }: CellName, settings: ComparisonSettings): string {
-  const { networks, trainCount, validationCount, testCount, heatmapWeight, training } = settings;
+  const { networks, trainCount, validationCount, testCount, negativeSlope, heatmapWeight, training } =
+    settings;
   const options: Readonly<Record<string, string | number>> = {
     benchmarks: benchmark,
     methods: method,
@@ -108,6 +121,7 @@ export function cellOptions({ benchmark, method, seed }: CellName, settings: Com
     'batch-size': training.batchSize,
     lr: training.learningRate,
     'heatmap-weight': heatmapWeight,
+    ...(negativeSlope > 0 ? { 'negative-slope': negativeSlope } : {}),
   };
   return Object.entries(options)
     .map(([name, value]) => `--${name} ${value}`)
