@@ -4,9 +4,10 @@ import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { hasAdapterFor, isnet, isnetProcess, newFolder, type Outcome } from './command-line.ts';
+import { isnet, isnetProcess, newFolder, type Outcome } from './command-line.ts';
+import { hasGpu } from './gpu.ts';
 
-const hasAdapter = await hasAdapterFor('compare-command.test');
+const hasAdapter = await hasGpu();
 
 const folder = newFolder();
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -86,6 +87,9 @@ describe.skipIf(!hasAdapter)('isnet compare', () => {
     expect(cell.parameters.runTime).toBe(cell.parameters.training);
     expect(readFileSync(join(output, 'table.md'), 'utf8')).toContain(
       '64 training and 20 test images, 1 epochs',
+    );
+    expect(readFileSync(join(output, 'table.md'), 'utf8')).toMatch(
+      /^\| MNIST with a marker on black \| Ordinary classifier \| [\d.]+ \| [\d.]+ \| 1 \|$/m,
     );
     for (const name of ['cells.csv', 'summary.json', 'comparison.html']) {
       expect(existsSync(join(output, name))).toBe(true);

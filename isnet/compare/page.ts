@@ -131,9 +131,7 @@ ${[...sets.map(accuracyOf), ...otherMeasures].map((measure) => measureChart(meas
 <div class="scroll"><table><thead><tr><th>method</th>${sets.map(numberHead)}${['background relevance', 'Grad-CAM background', 'training ms per image', 'inference ms', 'parameters at run time', 'in training'].map(numberHead)}</tr></thead><tbody>
 ${rows.map(
   (row) =>
-    html`<tr><td>${titles[row.method] ?? row.method}</td>${sets.map((set) => accuracyCell(row.accuracy[set], row))}${[
-      row.backgroundShare ? percentText(row.backgroundShare) : '-',
-      row.gradCamBackgroundShare ? percentText(row.gradCamBackgroundShare) : '-',
+    html`<tr><td>${titles[row.method] ?? row.method}</td>${sets.map((set) => accuracyCell(row.accuracy[set], row))}${[row.backgroundShare, row.gradCamBackgroundShare].map((share) => html`<td class="n">${shareText(share)}</td>`)}${[
       spreadText(row.trainMsPerImage),
       spreadText(row.inferenceMs),
       row.parameters.runTime.toLocaleString('en'),
@@ -146,8 +144,13 @@ ${rows.map(
 const numberHead = (text: string): HtmlValue => html`<th class="n">${text}</th>`;
 
 function accuracyCell(spread: Spread | undefined, { seeds, commands }: MethodSummary): HtmlValue {
-  if (!spread) return html`<td class="n">-</td>`;
-  const interval = intervalText(spread);
   const title = seeds.map((seed, i) => `seed ${seed}: ${commands[i]}`).join('\n');
-  return html`<td class="n" title="${title}">${percentText(spread)}${interval && html`<small>${interval}</small>`}</td>`;
+  return html`<td class="n" title="${title}">${shareText(spread)}</td>`;
+}
+
+/** In per cent, the interval below it; a dash for none. */
+function shareText(spread: Spread | null | undefined): HtmlValue {
+  if (!spread) return '-';
+  const interval = intervalText(spread);
+  return html`${percentText(spread)}${interval && html`<small>${interval}</small>`}`;
 }

@@ -50,8 +50,6 @@ export function markdownTables(summaries: readonly MethodSummary[], titles: Titl
       const head = [
         'method',
         ...sets,
-        'background relevance',
-        'Grad-CAM background',
         'training ms per image',
         'inference ms',
         'parameters at run time',
@@ -60,8 +58,6 @@ export function markdownTables(summaries: readonly MethodSummary[], titles: Titl
       const lines = rows.map((row) => [
         titles[row.method] ?? row.method,
         ...sets.map((set) => (row.accuracy[set] ? percentWithInterval(row.accuracy[set]) : '-')),
-        row.backgroundShare ? percentText(row.backgroundShare) : '-',
-        row.gradCamBackgroundShare ? percentText(row.gradCamBackgroundShare) : '-',
         spreadText(row.trainMsPerImage),
         spreadText(row.inferenceMs),
         row.parameters.runTime.toLocaleString('en'),
@@ -70,6 +66,25 @@ export function markdownTables(summaries: readonly MethodSummary[], titles: Titl
       return `### ${titles[benchmark] ?? benchmark}\n\n${markdownTable([head, ...lines])}`;
     })
     .join('\n\n');
+}
+
+/**
+ * Where heatmaps lie, a row for each benchmark and method: the share of the background in relevance by LRP and, beside it, in
+ * Grad-CAM, both as the accuracies are given. A map that a network does not have is a dash.
+ */
+export function markdownShares(summaries: readonly MethodSummary[], titles: Titles): string {
+  const share = (spread: Spread | null): string => (spread ? percentWithInterval(spread) : '-');
+  const lines = byBenchmark(summaries).flatMap(({ benchmark, rows }) =>
+    rows.map((row) => [
+      titles[benchmark] ?? benchmark,
+      titles[row.method] ?? row.method,
+      share(row.backgroundShare),
+      share(row.gradCamBackgroundShare),
+      String(row.seeds.length),
+    ]),
+  );
+  const head = ['benchmark', 'method', 'LRP', 'Grad-CAM', 'seeds'];
+  return `### Share of heatmaps in the background\n\n${markdownTable([head, ...lines], 2)}`;
 }
 
 /** What repeats the rows, for below the tables: one command for each row, or for each cell where they differ in more than seeds. */
@@ -83,11 +98,12 @@ export function markdownCommands(summaries: readonly MethodSummary[]): string {
   return ['Commands that repeat the rows:', '', ...commands.map((command) => `    ${command}`)].join('\n');
 }
 
-function markdownTable([head, ...lines]: readonly (readonly string[])[]): string {
+/** The columns after the first ones, which are text, are numbers. */
+function markdownTable([head, ...lines]: readonly (readonly string[])[], textColumns = 1): string {
   const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
   return [
     row(head),
-    `|${head.map((_, i) => (i === 0 ? ' --- |' : ' ---: |')).join('')}`,
+    `|${head.map((_, i) => (i < textColumns ? ' --- |' : ' ---: |')).join('')}`,
     ...lines.map(row),
   ].join('\n');
 }
