@@ -2,7 +2,6 @@
 import { mul, square } from '../engine/ops/arithmetic.ts';
 import { sum } from '../engine/ops/broadcast.ts';
 import { concat, slice } from '../engine/ops/layout.ts';
-import { reluOp } from '../engine/ops/pointwise.ts';
 import type { Device, Tensor } from '../engine/tensor.ts';
 import type { Module } from '../nn/module.ts';
 import { uploadHostBatch } from './batch.ts';
@@ -10,6 +9,7 @@ import { type BatchSource, sourceOf, type TrainingData } from './data/source.ts'
 import { evaluating, explainedAtOnce, readings } from './evaluation/batches.ts';
 import { meanOf } from './evaluation/estimate.ts';
 import type { Batch } from './objective.ts';
+import { rectifiersOf } from './rectifiers.ts';
 import { imageMasks } from './rivals/masks.ts';
 
 /** What fires behind one layer. */
@@ -122,35 +122,13 @@ interface ForwardPass {
 function forwardTwice(model: Module, batch: Batch): ForwardPass {
   const { images } = batch;
   const logits = model.forward(concat([images, mul(images, imageMasks(batch))], 0));
-  const names = new Map<object, string>(model.namedModules().map(([name, module]) => [module, name]));
-  // What is computed of weights alone has no images along its first axis.
-  const relus = relusBefore(logits).filter(
-    ({ shape }) => shape[0] === 2 * images.shape[0] && shape.length > 1,
-  );
+  // A leaky ReLU cannot die.
+  const relus = rectifiersOf(model, logits).filter(({ isLeaky }) => !isLeaky);
   return {
     squares: sum(square(logits), [1]),
-    layers: relus.map((relu) => layerBefore(relu, names)),
-    fired: relus.map(firedInFirstHalf),
+    layers: relus.map(({ layer }) => layer),
+    fired: relus.map(({ output }) => firedInFirstHalf(output)),
   };
-}
-
-/** Results of ReLUs that t was computed from, in the order of execution. */
-function relusBefore(t: Tensor): Tensor[] {
-  const seen = new Set<Tensor>([t]);
-  // A set grows while it is walked.
-  for (const { origin } of seen) for (const input of origin?.inputs ?? []) seen.add(input);
-  return [...seen].filter(({ origin }) => origin?.op === reluOp).toSorted((a, b) => a.id - b.id);
-}
-
-/** Name of the last executed layer whose output goes into a ReLU with no other layer in between. */
-function layerBefore(relu: Tensor, names: ReadonlyMap<object, string>): string {
-  const seen = new Set<Tensor>(relu.origin?.inputs);
-  let last: Tensor | null = null;
-  for (const t of seen) {
-    if (!t.call) for (const input of t.origin?.inputs ?? []) seen.add(input);
-    else if (!last || t.id > last.id) last = t;
-  }
-  return (last?.call && names.get(last.call.layer)) ?? 'input';
 }
 
 /** Channels are the second axis of maps and vectors, and the last one of tokens [N, T, C]. Returns [C]. */

@@ -250,6 +250,7 @@ export { type Estimate, pairedDifference, proportion } from './evaluation/estima
 export { type LocalisationReport, localise } from './evaluation/localisation.ts';
 export { type EvaluateModelOptions, evaluateOnSets, type ModelEvaluation } from './evaluation/model.ts';
 export type { Scores } from './evaluation/scores.ts';
+export { type SilencedLayer, type Silencing, silencing } from './evaluation/silencing.ts';
 export { gwrp } from './gwrp.ts';
 export { type EmptyMasks, type HeatmapLoss, type HeatmapLossOptions, heatmapLoss } from './heatmap-loss.ts';
 export type { LossReport, LossSums } from './loss-meter.ts';

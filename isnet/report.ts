@@ -1,6 +1,7 @@
 // What a run found out, as numbers and as the table at its end.
 import type { Estimate } from './evaluation/estimate.ts';
 import type { ModelEvaluation } from './evaluation/model.ts';
+import type { Silencing } from './evaluation/silencing.ts';
 import type { RelevanceRange } from './range.ts';
 
 /** Results of one model, each number in [0, 1]. */
@@ -66,6 +67,33 @@ export function evaluationTable(models: readonly ModelEvaluation[]): string {
     line('background relevance', ({ localisation }) => localisation?.backgroundShare, 4),
     line('pointing game', ({ localisation }) => localisation?.pointingGame),
   ]);
+}
+
+/** What the background silences in one model, on one test set. */
+export interface SilencedModel {
+  readonly name: ModelEvaluation['name'];
+  readonly set: string;
+  /** Null if no image has a mask. */
+  readonly silencing: Silencing | null;
+}
+
+/** A line per layer: how much of it fires for the object on black, what the background silences, what restoring that gives. */
+export function silencingText({ name, set, silencing }: SilencedModel): string {
+  const title = `${modelTitles[name]}, ${set}: what the background silences`;
+  if (!silencing) return `${title}: no image has a mask`;
+  const { accuracy, objectAccuracy, layers } = silencing;
+  const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
+  const rows = layers.map(({ layer, firing, silenced, accuracyRestored }) => [
+    layer,
+    percent(firing),
+    percent(silenced),
+    formatEstimate(accuracyRestored),
+  ]);
+  return [
+    title,
+    `accuracy ${formatEstimate(accuracy)}, of the object on black ${formatEstimate(objectAccuracy)}`,
+    inColumns([['layer', 'units that fire', 'of these silenced', 'accuracy with these restored'], ...rows]),
+  ].join('\n');
 }
 
 function worstGroupText(group: ModelEvaluation['worstGroup']): string {

@@ -5,11 +5,12 @@ import type { GpuDevice } from '../../engine/gpu-device.ts';
 import { isnetComposite } from '../../lrp/composite.ts';
 import type { TestSets } from '../data/splits.ts';
 import { describeEnvironment, type Environment } from '../environment.ts';
-import { evaluateOnSets } from '../evaluation/model.ts';
+import { evaluateOnSets, tellingSet } from '../evaluation/model.ts';
+import { silencing } from '../evaluation/silencing.ts';
 import { readRunConfig } from '../experiment.ts';
 import { openTests } from '../open-data.ts';
 import { type EvaluatedModel, writeReport } from '../report/write.ts';
-import { evaluationTable, metricsOf, modelTitles } from '../report.ts';
+import { evaluationTable, metricsOf, modelTitles, type SilencedModel, silencingText } from '../report.ts';
 import { exists, openRunFolder, type RunFolder, readJson, runFolder } from '../run-folder.ts';
 import { type LoadedModel, loadModels } from './models.ts';
 import { once, wholeNumber } from './parse.ts';
@@ -19,6 +20,7 @@ const examples = `
 Examples:
   isnet evaluate runs/quickstart                       prints the table, writes evaluation.json and report.html
   isnet evaluate runs/quickstart --weights last
+  isnet evaluate runs/quickstart --silenced            which units the background silences, which no heatmap shows
   isnet evaluate runs/mine --data other-hospital        other images of the same classes; the report stays
   isnet evaluate runs/quickstart/weights/best.safetensors --test-count 10000 --json`;
 
@@ -27,6 +29,7 @@ interface EvaluateCommandOptions {
   readonly data?: string;
   readonly testCount?: number;
   readonly mnistFolder?: string;
+  readonly silenced?: boolean;
   readonly json?: boolean;
   /** False with --no-report. */
   readonly report: boolean;
@@ -50,6 +53,10 @@ export function addEvaluateCommand(program: Command, done: (exitCode: number) =>
       once(wholeNumber),
     )
     .option('--mnist-folder <path>', 'folder of the four MNIST files (default: as in training)')
+    .option(
+      '--silenced',
+      'also what the background silences, layer by layer, on the test set that tells most',
+    )
     .option('--no-report', 'leave the files of the run as they are')
     .option('--json', 'print JSON')
     .addHelpText('after', examples)
@@ -60,14 +67,24 @@ async function evaluate(path: string, options: EvaluateCommandOptions): Promise<
   // With --json standard output holds the JSON alone.
   const log = options.json ? console.error : console.log;
   return withDevice(log, async (device) => {
-    const evaluated = await evaluateAll(device, path, options, log);
+    const { evaluated, silenced } = await evaluateAll(device, path, options, log);
     const evaluations = evaluated.map(({ evaluation }) => evaluation);
     if (options.json) {
       const models = evaluations.map(metricsOf);
-      console.log(JSON.stringify({ models, adapter: device.description, evaluation: evaluations }, null, 2));
-    } else console.log(`\n${evaluationTable(evaluations)}`);
+      const results = { models, adapter: device.description, evaluation: evaluations };
+      console.log(JSON.stringify(silenced ? { ...results, silenced } : results, null, 2));
+    } else {
+      console.log(`\n${evaluationTable(evaluations)}`);
+      for (const each of silenced ?? []) console.log(`\n${silencingText(each)}`);
+    }
     return exitCodes.success;
   });
+}
+
+interface Evaluated {
+  readonly evaluated: readonly EvaluatedModel[];
+  /** With --silenced: one for each model. */
+  readonly silenced?: readonly SilencedModel[];
 }
 
 /** Evaluates the models at the path, and writes the files of their run if it is one. */
@@ -76,7 +93,7 @@ async function evaluateAll(
   path: string,
   options: EvaluateCommandOptions,
   log: (line: string) => void,
-): Promise<EvaluatedModel[]> {
+): Promise<Evaluated> {
   const loaded = await loadModels(device, path, options.weights);
   const data = await openTests(loaded[0].card, { ...options, log });
   try {
@@ -87,7 +104,9 @@ async function evaluateAll(
       await updateReport(device, await openRunFolder(path), evaluated, { card, data, options });
       log(`report: ${runFolder(path).report}`);
     }
-    return evaluated;
+    return options.silenced
+      ? { evaluated, silenced: await silencedOf(device, loaded, data, log) }
+      : { evaluated };
   } finally {
     await data.close();
   }
@@ -109,6 +128,23 @@ async function evaluateModels(
     if (result) evaluated.push({ ...result, model });
   }
   return evaluated;
+}
+
+/** What the background silences in each model, on the test set that tells most. */
+async function silencedOf(
+  device: GpuDevice,
+  loaded: readonly LoadedModel[],
+  { tests }: TestSets,
+  log: (line: string) => void,
+): Promise<SilencedModel[]> {
+  const names = Object.keys(tests);
+  const set = tellingSet(names) ?? names[0];
+  const results: SilencedModel[] = [];
+  for (const { name, model } of loaded) {
+    log(`${modelTitles[name]}: what the background silences on ${set} ...`);
+    results.push({ name, set, silencing: await silencing(device, model, tests[set]) });
+  }
+  return results;
 }
 
 interface ReportFacts {

@@ -11,7 +11,7 @@ import { type Conservation, conservationOf } from './conservation.ts';
 import { type Deletion, deletionTest } from './deletion.ts';
 import { type Estimate, pairedDifference, proportion, unpairedDifference } from './estimate.ts';
 import { type LocalisationReport, type LocalisationResult, localise } from './localisation.ts';
-import { labelsOf, predictionsOf, type Scores } from './scores.ts';
+import { rightOf, type Scores } from './scores.ts';
 
 /** The class and test set on which a model is worst: what an average hides. */
 export interface WorstGroup {
@@ -160,15 +160,4 @@ export function accuracyGap(from: Scores, to: Scores, isPaired: boolean): Estima
     onlySecond: count(false, true),
     neither: count(false, false),
   });
-}
-
-function rightOf(scores: Scores): boolean[] {
-  const { count, classNames, logits, targets, known, isMultiLabel } = scores;
-  const K = classNames.length;
-  if (!isMultiLabel) {
-    const predictions = predictionsOf(scores);
-    return Array.from(labelsOf(scores), (label, n) => label === predictions[n]);
-  }
-  const isRight = (i: number): boolean => known[i] === 0 || logits[i] > 0 === (targets[i] === 1);
-  return Array.from({ length: count }, (_, n) => classNames.every((_, k) => isRight(n * K + k)));
 }

@@ -73,3 +73,15 @@ export function logOddsOf({ logits, count, classNames, isMultiLabel }: Scores): 
   }
   return out;
 }
+
+/** Whether each image [N] is classified right; with several labels, in every known one. */
+export function rightOf(scores: Scores): boolean[] {
+  const { count, classNames, logits, targets, known, isMultiLabel } = scores;
+  const K = classNames.length;
+  if (!isMultiLabel) {
+    const predictions = predictionsOf(scores);
+    return Array.from(labelsOf(scores), (label, n) => label === predictions[n]);
+  }
+  const isRight = (i: number): boolean => known[i] === 0 || logits[i] > 0 === (targets[i] === 1);
+  return Array.from({ length: count }, (_, n) => classNames.every((_, k) => isRight(n * K + k)));
+}
