@@ -7,8 +7,9 @@ import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
 import { tensor } from '../engine/create.ts';
 import { DataError } from '../engine/errors.ts';
 import { openExpertImages, readAnnotations } from '../isnet/data/files/expert-images.ts';
-import { type ExpertImage, measureAgreement } from '../isnet/experts/agreement.ts';
+import { type AgreementOptions, type ExpertImage, measureAgreement } from '../isnet/experts/agreement.ts';
 import { maskOf, parseAnnotations, type Region, type RegionShape } from '../isnet/experts/annotations.ts';
+import { attributions } from '../lrp/attributions/table.ts';
 import { explain } from '../lrp/explain.ts';
 import { encodePng } from '../lrp/png.ts';
 import { fillNet, smallImages, smallNets } from './small-nets.ts';
@@ -52,9 +53,7 @@ describe('masks of regions', () => {
 
   test('run lengths go down the columns', () => {
     expect(drawn({ runs: [1, 2, 3], size: [3, 2] }, 2, 3)).toEqual(['..', '#.', '#.']);
-    expect(() => drawn({ runs: [1, 2, 3], size: [3, 2] }, 3, 2)).toThrow(
-      /for 2x3 \(6 pixels\) on an image of 3x2/,
-    );
+    expect(() => drawn({ runs: [1, 2, 3], size: [3, 2] }, 3, 2)).toThrow(/for 2x3 on an image of 3x2/);
   });
 });
 
@@ -133,9 +132,9 @@ describe('annotations', () => {
     [
       {
         images: [{ id: 1, file_name: 'a' }],
-        annotations: [{ image_id: 1, segmentation: { counts: 'abc', size: [1, 1] } }],
+        annotations: [{ image_id: 1, segmentation: { counts: 'a c', size: [1, 1] } }],
       },
-      /run lengths are compressed; export them uncompressed/,
+      /annotations.0: the compressed run lengths are damaged at character 1 of 3/,
     ],
   ])('%j is refused', (value, message) => {
     expect(() => parseAnnotations(value)).toThrow(DataError);
@@ -200,7 +199,10 @@ describe('agreement', () => {
   const byRelevance = map.map((_, i) => i).toSorted((a, b) => map[b] - map[a]);
   const maskAt = (places: readonly number[]): Uint8Array =>
     Uint8Array.from({ length: 64 }, (_, i) => (places.includes(i) ? 1 : 0));
-  const image = (regions: Uint8Array[], severities: number[] | null): ExpertImage => ({
+  const image = (
+    regions: Uint8Array[],
+    severities: (number | null)[] = regions.map(() => null),
+  ): ExpertImage => ({
     file: 'x.png',
     image: pixels,
     channels: 1,
@@ -209,8 +211,11 @@ describe('agreement', () => {
     regions,
     severities,
   });
-  const judge = async (regions: Uint8Array[], severities: number[] | null = null) =>
-    (await measureAgreement(device, net, [image(regions, severities)])).images[0];
+  const judge = async (
+    regions: Uint8Array[],
+    severities?: (number | null)[],
+    options: AgreementOptions = {},
+  ) => (await measureAgreement(device, net, [image(regions, severities)], options)).images[0];
 
   test('is whole where the expert drew the most relevant pixels, and none elsewhere', async () => {
     const positive = byRelevance.filter((i) => map[i] > 0);
@@ -235,14 +240,33 @@ describe('agreement', () => {
     expect((await judge(regions, [1, 3, 2])).severityCorrelation).toBeCloseTo(-0.5, 12);
     expect((await judge(regions, [2, 2, 2])).severityCorrelation).toBeNull();
     expect((await judge(regions.slice(1), [1, 2])).severityCorrelation).toBeNull();
+    // A region that nobody has graded plays no part.
+    expect((await judge(regions, [3, null, 1])).severityCorrelation).toBeNull();
+    const more = [...regions, maskAt(byRelevance.slice(0, 2))];
+    expect((await judge(more, [3, 2, 1, null])).severityCorrelation).toBeCloseTo(1, 12);
+  });
+
+  test.each(Object.entries(attributions))('judges maps by %s', async (_, attribution) => {
+    net.eval();
+    const whole = dataOf(attribution(net, tensor(device, pixels, [1, 1, 8, 8]), { target: 1 }));
+    net.train();
+    const places = [...whole.keys()].filter((i) => i % 3 === 0);
+    const positive = (of: readonly number[]) => of.reduce((sum, i) => sum + Math.max(0, whole[i]), 0);
+    const { massAccuracy, regions } = await judge([maskAt(places)], [null], { attribution, target: 1 });
+    expect(massAccuracy).toBeCloseTo(positive(places) / positive([...whole.keys()]), 12);
+    expect(regions).toHaveLength(1);
+    expect(regions[0].density).toBeCloseTo(positive(places) / places.length, 12);
+    expect(net.isTraining).toBe(true);
   });
 
   test('of several images has intervals, and leaves the model in training', async () => {
     const regions = [0, 20, 40].map((from) => maskAt(byRelevance.slice(from, from + 5)));
-    const images = [image(regions, [3, 2, 1]), image(regions.slice(2), null), image(regions, [1, 3, 2])];
+    const images = [image(regions, [3, 2, 1]), image(regions.slice(2)), image(regions, [1, 3, 2])];
     const found = await measureAgreement(device, net, images);
-    expect(found).toMatchObject({ count: 3, severityCount: 2 });
+    expect(found).toMatchObject({ count: 3, severityCount: 2, pooledSeverityCount: 6 });
     expect(found.severityCorrelation.value).toBeCloseTo(0.25, 12);
+    // Both images have the same map: ranks 5.5 5.5 3.5 3.5 1.5 1.5 of density, 5.5 3.5 1.5 1.5 5.5 3.5 of severity.
+    expect(found.pooledSeverityCorrelation.value).toBeCloseTo(0.25, 12);
     expect(found.massAccuracy.low).toBeLessThan(found.massAccuracy.value as number);
     expect(found.pointingGame.value).toBeCloseTo(2 / 3, 12);
     expect(net.isTraining).toBe(true);

@@ -6,6 +6,7 @@ import { openExpertImages, readAnnotations } from '../data/files/expert-images.t
 import { type Agreement, measureAgreement } from '../experts/agreement.ts';
 import { imageConfigOf } from '../open-data.ts';
 import { formatEstimate, inColumns, modelTitles } from '../report.ts';
+import { attributionNamed, attributionNames } from './attribution-names.ts';
 import { loadModels, targetOf } from './models.ts';
 import { exitCodes, withDevice } from './session.ts';
 
@@ -13,6 +14,7 @@ const examples = `
 Examples:
   isnet agreement runs/mine radiologist.json                  images beside the annotations
   isnet agreement runs/mine coco.json --images scans --target pneumonia
+  isnet agreement runs/mine coco.json --method grad-cam
   isnet agreement runs/mine coco.json --json > agreement.json
 
 The annotations are COCO's (segmentation or bbox; a severity as \`severity\` or \`attributes.severity\`) or ours:
@@ -21,6 +23,7 @@ The annotations are COCO's (segmentation or bbox; a severity as \`severity\` or 
 interface AgreementCommandOptions {
   readonly images?: string;
   readonly target: string;
+  readonly method: string;
   readonly weights: 'best' | 'last';
   readonly json?: boolean;
 }
@@ -34,6 +37,7 @@ export function addAgreementCommand(program: Command, done: (exitCode: number) =
     .argument('<annotations>', 'JSON file of regions')
     .option('--images <folder>', 'where the images lie (default: beside the annotations)')
     .option('--target <class>', 'class to explain, by name', 'predicted')
+    .option('--method <name>', `how heatmaps are made: ${attributionNames.join(', ')}`, 'lrp')
     .addOption(
       new Option('--weights <which>', 'which weights of a run').choices(['best', 'last']).default('best'),
     )
@@ -50,6 +54,8 @@ async function agreement(
   options: AgreementCommandOptions,
 ): Promise<number> {
   const log = options.json ? console.error : console.log;
+  const { method } = options;
+  const attribution = attributionNamed('agreement', method);
   const annotated = await readAnnotations(annotations);
   return withDevice(log, async (device) => {
     const models = await loadModels(device, path, options.weights);
@@ -58,10 +64,12 @@ async function agreement(
     const folder = options.images ?? dirname(annotations);
     const images = await openExpertImages(folder, annotated, imageConfigOf(card, folder), log);
     const composite = isnetComposite({ eps: card.eps });
-    const found = new Map<string, Agreement>();
+    const found = new Map<string, Agreement & { readonly method: string }>();
     for (const { name, model } of models) {
-      found.set(modelTitles[name], await measureAgreement(device, model, images, { composite, target }));
+      const agreement = await measureAgreement(device, model, images, { attribution, composite, target });
+      found.set(modelTitles[name], { method, ...agreement });
     }
+    log(`heatmaps by ${method}`);
     console.log(options.json ? JSON.stringify(Object.fromEntries(found), null, 2) : agreementTable(found));
     return exitCodes.success;
   });
@@ -79,8 +87,14 @@ function agreementTable(found: ReadonlyMap<string, Agreement>): string {
     row('relevance mass accuracy', ({ massAccuracy }) => formatEstimate(massAccuracy)),
     row('relevance rank accuracy', ({ rankAccuracy }) => formatEstimate(rankAccuracy)),
     row('pointing game', ({ pointingGame }) => formatEstimate(pointingGame)),
-    row('rank correlation with severity', ({ severityCorrelation, severityCount }) =>
-      severityCount === 0 ? '-' : `${formatEstimate(severityCorrelation)} (${severityCount} images)`,
+    row(
+      'severity: rank correlation, mean of images',
+      ({ severityCorrelation: mean, severityCount: count }) =>
+        count === 0 ? '-' : `${formatEstimate(mean)} (${count} images)`,
     ),
+    row('severity: rank correlation of all regions', (agreement) => {
+      const { pooledSeverityCorrelation: pooled, pooledSeverityCount: count } = agreement;
+      return pooled.value === null ? '-' : `${formatEstimate(pooled)} (${count} regions)`;
+    }),
   ]);
 }

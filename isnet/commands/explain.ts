@@ -1,10 +1,7 @@
 // `isnet explain`: heatmaps of images from files or from a test set, as one picture.
 import { type Command, Option } from 'commander';
 import { UsageError } from '../../engine/errors.ts';
-import { didYouMean, unknownName } from '../../engine/nearest-name.ts';
-import type { Attribution } from '../../lrp/attributions/attribution.ts';
-import type { LrpOptions } from '../../lrp/attributions/relevance.ts';
-import { attributions } from '../../lrp/attributions/table.ts';
+import { didYouMean } from '../../engine/nearest-name.ts';
 import { isnetComposite } from '../../lrp/composite.ts';
 import { mosaic } from '../../lrp/picture.ts';
 import { writePng } from '../../lrp/png.ts';
@@ -15,18 +12,11 @@ import { firstOfEachClass } from '../data/splits.ts';
 import { openTests } from '../open-data.ts';
 import { modelTitles } from '../report.ts';
 import { exists, RunFolderError } from '../run-folder.ts';
+import { attributionNamed, attributionNames } from './attribution-names.ts';
 import { type LoadedModel, loadModels, targetOf } from './models.ts';
 import { once, wholeNumbers } from './parse.ts';
 import { exitCodes, withDevice } from './session.ts';
 import { parseUnit, printWhy, type UnitName } from './why.ts';
-
-/** Attributions by their names on the command line: `smooth-grad`. */
-const methods: Readonly<Record<string, Attribution<LrpOptions>>> = Object.fromEntries(
-  Object.entries(attributions).map(([name, attribution]) => [
-    name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
-    attribution,
-  ]),
-);
 
 // More rows than fit on a screen are not looked at, unless they are asked for.
 const MOST_IMAGES = 12;
@@ -72,7 +62,7 @@ export function addExplainCommand(program: Command, done: (exitCode: number) => 
       once(wholeNumbers),
     )
     .option('--target <class>', 'class to explain, by name', 'predicted')
-    .option('--method <name>', `how heatmaps are made: ${Object.keys(methods).join(', ')}`, 'lrp')
+    .option('--method <name>', `how heatmaps are made: ${attributionNames.join(', ')}`, 'lrp')
     .option('--output <file>', 'picture to write', 'explanation.png')
     .option('--overwrite', 'replace the picture if it exists')
     .addOption(
@@ -97,7 +87,7 @@ async function explainImages(
   options: ExplainCommandOptions,
 ): Promise<number> {
   const { testSet, output, overwrite, method } = options;
-  const attribution = methodNamed(method);
+  const attribution = attributionNamed('explain', method);
   if (options.why && method !== 'lrp') {
     throw new UsageError(
       `explain: --why shows what LRP does, and --method is ${method}; leave out one of them`,
@@ -145,12 +135,6 @@ async function explainImages(
     }
     return exitCodes.success;
   });
-}
-
-/** Throws UsageError, with the nearest name, if there is no such attribution. */
-function methodNamed(name: string): Attribution<LrpOptions> {
-  if (Object.hasOwn(methods, name)) return methods[name];
-  throw unknownName('explain: there is no method', name, Object.keys(methods));
 }
 
 interface Images {

@@ -3,17 +3,24 @@ import { tensor } from '../../engine/create.ts';
 import { reshape, sum } from '../../engine/ops/broadcast.ts';
 import { withoutRecording } from '../../engine/scope.ts';
 import type { Device } from '../../engine/tensor.ts';
+import type { Attribution } from '../../lrp/attributions/attribution.ts';
+import { type LrpOptions, lrp } from '../../lrp/attributions/relevance.ts';
 import type { Composite } from '../../lrp/composite.ts';
-import { explain, type Target } from '../../lrp/explain.ts';
+import type { Target } from '../../lrp/explain.ts';
 import {
   pointingGame,
   relevanceMassAccuracy,
   relevanceRankAccuracy,
 } from '../../lrp/metrics/localisation.ts';
-import { spearman } from '../../lrp/metrics/statistics.ts';
-import { inEvaluation, type Module } from '../../nn/module.ts';
+import type { Module } from '../../nn/module.ts';
 import { checkFinite, readings } from '../evaluation/batches.ts';
-import { type Estimate, mean, meanShare, proportion } from '../evaluation/estimate.ts';
+import { type Estimate, meanShare, proportion } from '../evaluation/estimate.ts';
+import {
+  correlationWithin,
+  type JudgedRegion,
+  type SeverityAgreement,
+  severityAgreement,
+} from './severity.ts';
 
 /** An image as the network sees it, and the regions on it. */
 export interface ExpertImage {
@@ -25,8 +32,8 @@ export interface ExpertImage {
   readonly width: number;
   /** Masks [H, W] of 0 and 1, at least one. */
   readonly regions: readonly Uint8Array[];
-  /** Of each region; null if one of them has none. */
-  readonly severities: readonly number[] | null;
+  /** Of each region; null where nobody said. */
+  readonly severities: readonly (number | null)[];
 }
 
 /** How well one heatmap and the regions on its image agree. */
@@ -38,34 +45,30 @@ export interface ImageAgreement {
   readonly rankAccuracy: number;
   /** Whether the most relevant pixel does. */
   readonly isPointing: boolean;
-  /**
-   * Spearman's correlation over the regions of the mean positive relevance per pixel with the severity; null for fewer
-   * than three regions, for severities that are equal, or none.
-   */
+  readonly regions: readonly JudgedRegion[];
+  /** `correlationWithin` of the regions. */
   readonly severityCorrelation: number | null;
 }
 
 /** All images together, with 95 % intervals over images. */
-export interface Agreement {
+export interface Agreement extends SeverityAgreement {
   readonly count: number;
   readonly massAccuracy: Estimate;
   readonly rankAccuracy: Estimate;
   readonly pointingGame: Estimate;
-  readonly severityCorrelation: Estimate;
-  /** Images that have such a correlation. */
-  readonly severityCount: number;
   readonly images: readonly ImageAgreement[];
 }
 
 export interface AgreementOptions {
+  /** How the maps are made; LRP if left out. */
+  readonly attribution?: Attribution<LrpOptions>;
+  /** Rules of LRP; other attributions have none. */
   readonly composite?: Composite;
   /** What is explained; the predicted class by default. */
   readonly target?: Target;
 }
 
-const FEWEST_REGIONS = 3;
-
-/** Explains the images one by one. Throws TrainingError for relevance that is NaN or infinite, and as `explain` does. */
+/** Explains the images one by one. Throws TrainingError for relevance that is NaN or infinite, and as the attribution does. */
 export async function measureAgreement(
   device: Device,
   model: Module,
@@ -74,14 +77,12 @@ export async function measureAgreement(
 ): Promise<Agreement> {
   const found: ImageAgreement[] = [];
   for (const [n, image] of images.entries()) found.push(await agreementOn(device, model, image, n, options));
-  const correlations = found.map(({ severityCorrelation }) => severityCorrelation).filter((r) => r !== null);
   return {
     count: found.length,
     massAccuracy: meanShare(found.map(({ massAccuracy }) => massAccuracy)),
     rankAccuracy: meanShare(found.map(({ rankAccuracy }) => rankAccuracy)),
     pointingGame: proportion(found.filter(({ isPointing }) => isPointing).length, found.length),
-    severityCorrelation: mean(correlations),
-    severityCount: correlations.length,
+    ...severityAgreement(found.map(({ regions }) => regions)),
     images: found,
   };
 }
@@ -91,14 +92,14 @@ async function agreementOn(
   model: Module,
   { file, image, channels, height, width, regions, severities }: ExpertImage,
   index: number,
-  { composite, target }: AgreementOptions,
+  { attribution = lrp, composite, target }: AgreementOptions,
 ): Promise<ImageAgreement> {
   const any = Uint8Array.from({ length: height * width }, (_, i) =>
     regions.some((mask) => mask[i] === 1) ? 1 : 0,
   );
   const [places, mass, rank, pointing] = await readings(device, () => {
     const x = tensor(device, image, [1, channels, height, width]);
-    const { relevance } = inEvaluation(model, () => explain(model, x, { composite, target }));
+    const relevance = attribution(model, x, { composite, target });
     return withoutRecording(device, () => {
       const map = sum(relevance, [1], { keepDims: true });
       const mask = tensor(device, any, [1, 1, height, width]);
@@ -111,18 +112,14 @@ async function agreementOn(
     });
   });
   for (const value of Array.from(places)) checkFinite('agreement', value, index);
+  const judged = regions.map((mask, r) => ({ density: density(places, mask), severity: severities[r] }));
   return {
     file,
     massAccuracy: mass[0],
     rankAccuracy: rank[0],
     isPointing: pointing[0] === 1,
-    severityCorrelation:
-      severities &&
-      (await correlation(
-        device,
-        regions.map((mask) => density(places, mask)),
-        severities,
-      )),
+    regions: judged,
+    severityCorrelation: correlationWithin(judged),
   };
 }
 
@@ -135,19 +132,4 @@ function density(places: ArrayLike<number>, mask: Uint8Array): number {
     count++;
   }
   return total / Math.max(1, count);
-}
-
-async function correlation(
-  device: Device,
-  densities: readonly number[],
-  severities: readonly number[],
-): Promise<number | null> {
-  const n = densities.length;
-  if (n < FEWEST_REGIONS || new Set(severities).size < 2) return null;
-  const [values] = await readings(device, () =>
-    withoutRecording(device, () => [
-      spearman(tensor(device, densities, [1, n]), tensor(device, severities, [1, n])),
-    ]),
-  );
-  return values[0];
 }

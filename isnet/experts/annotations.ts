@@ -2,13 +2,14 @@
 import { z } from 'zod';
 import { DataError } from '../../engine/errors.ts';
 import type { Raster } from '../data/raster.ts';
+import { decodeRunLengths } from './run-lengths.ts';
 
 /** Where a region lies, in pixels of the image file; a pixel belongs to it if its centre does. */
 export type RegionShape =
   | { readonly box: readonly [x: number, y: number, width: number, height: number] }
   /** Corners x, y, x, y, ..; inside is what a line from outside enters an odd number of times, of any of the polygons. */
   | { readonly polygons: readonly (readonly number[])[] }
-  /** COCO's uncompressed run lengths: pixels outside, inside, outside, .. down the columns of an image of this size. */
+  /** COCO's run lengths: pixels outside, inside, outside, .. down the columns of an image of this size. */
   | { readonly runs: readonly number[]; readonly size: readonly [height: number, width: number] };
 
 export interface Region {
@@ -62,7 +63,7 @@ const cocoSchema = z.object({
           z.array(polygon),
           z.object({
             counts: z.union([z.array(z.int().nonnegative()), z.string()]),
-            size: z.tuple([z.int(), z.int()]),
+            size: z.tuple([z.int().positive(), z.int().positive()]),
           }),
         ])
         .optional(),
@@ -138,9 +139,11 @@ function cocoShape({ segmentation, bbox }: CocoAnnotation, where: string): Regio
   if (Array.isArray(segmentation) && segmentation.length > 0) return { polygons: segmentation };
   if (segmentation && !Array.isArray(segmentation)) {
     const { counts, size } = segmentation;
-    if (typeof counts !== 'string') return { runs: counts, size };
+    const runs = typeof counts === 'string' ? decodeRunLengths(counts, where) : counts;
+    const total = runs.reduce((sum, run) => sum + run, 0);
+    if (total === size[0] * size[1]) return { runs, size };
     throw new DataError(
-      `${where}: its run lengths are compressed; export them uncompressed or as polygons (pycocotools: decode, then mask to polygons)`,
+      `${where}: its run lengths cover ${total} pixels, its size is ${size[1]}x${size[0]}; export the annotations again`,
     );
   }
   if (bbox) return { box: bbox };
@@ -148,8 +151,8 @@ function cocoShape({ segmentation, bbox }: CocoAnnotation, where: string): Regio
 }
 
 /**
- * The region as a mask of its image, 0 and 255. Throws DataError for run lengths of another size. What lies beyond the
- * image is cut off.
+ * The region as a mask of its image, 0 and 255. Throws DataError for run lengths of an image of another size. What lies
+ * beyond the image is cut off.
  */
 export function maskOf({ shape }: Region, width: number, height: number): Raster {
   const data = new Uint8Array(width * height);
@@ -193,10 +196,9 @@ function fillRuns(
   width: number,
   height: number,
 ): void {
-  const total = runs.reduce((sum, run) => sum + run, 0);
-  if (H !== height || W !== width || total !== H * W) {
+  if (H !== height || W !== width) {
     throw new DataError(
-      `annotations: run lengths for ${W}x${H} (${total} pixels) on an image of ${width}x${height}; use the image that they were drawn on`,
+      `annotations: run lengths for ${W}x${H} on an image of ${width}x${height}; use the image that they were drawn on`,
     );
   }
   let at = 0;

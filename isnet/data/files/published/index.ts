@@ -46,7 +46,7 @@ function settings({ size, channels, isMirrored, kind }: Look): PublishedEntry['s
   return (source) => ({
     method: 'both',
     data: { ...imageDefaults, source, height: size, width: size, channels, cropMargin: size / 14, augment },
-    model: { kind, dropout: null, weights: null },
+    model: { kind },
     classifier: training,
     isnet: { ...training, variant: 'stochastic', P: 0.7, d: 0.996, range: 'natural' },
   });
