@@ -21,7 +21,10 @@ export type NamedTensors = Readonly<Record<string, Tensor>>;
 export interface CapturedStep<Inputs extends NamedTensors, Outputs extends NamedTensors> {
   /** Runs the step. The outputs are new tensors without history that the caller releases, or the scope around the call. */
   (inputs: Inputs): Outputs;
-  /** Records the step for inputs of these shapes without running it, and compiles its kernels side by side. */
+  /**
+   * Records the step for inputs of these shapes without running it: takes its buffers, and compiles its kernels side by side.
+   * Rejects with OutOfMemoryError where it does not fit on the device, naming the op and what the step needs in all.
+   */
   prepare(inputs: Inputs): Promise<void>;
   /** Gives back the buffers of all recordings. A call after this records anew. */
   dispose(): void;

@@ -7,7 +7,7 @@ import { fusedDispatch } from './map-kernel.ts';
 import { type Lifetime, planMemory } from './memory-plan.ts';
 import { describeCall, type OpCall, type ProgramCache } from './program.ts';
 import { type Command, schedule } from './schedule.ts';
-import { sizeOf } from './shape.ts';
+import { formatShape, sizeOf } from './shape.ts';
 import type { Storage } from './tensor.ts';
 import {
   type CompileOptions,
@@ -48,16 +48,23 @@ function jobOf(command: Command, profile: AdapterProfile): Job {
     return { name: call.op.name, where: describeCall(call), plan, inputs, output, made: [output] };
   }
   if (command.kind === 'map') {
-    const { name, map, inputs, outputs } = command;
+    const { name, map, entries, inputs, outputs } = command;
+    const where = `${name} -> ${formatShape(entries[entries.length - 1].shape)}`;
     const plan = { steps: [fusedDispatch(map, profile)] };
-    return { name, where: name, plan, inputs: [...inputs, ...outputs], output: null, made: outputs };
+    return { name, where, plan, inputs: [...inputs, ...outputs], output: null, made: outputs };
   }
   const { from, to, elementCount } = command;
   const copy = { copy: { input: 0 }, from: 0, to: 0, count: elementCount };
   return { name: 'assign', where: 'assign', plan: { steps: [copy] }, inputs: [from], output: to, made: [] };
 }
 
-/** See `Recording`. Holds its buffers until it is disposed of. */
+/** Where the results and the temporary buffers of a step lie. */
+interface Rooms {
+  readonly blockOf: (storage: Storage) => Room;
+  readonly tempsOf: ReadonlyMap<Job, readonly Room[]>;
+}
+
+/** See `Recording`. Holds its buffers from when it is prepared, or first run, until it is disposed of. */
 export class GpuRecording implements Recording {
   readonly #context: RecordingContext;
   readonly #jobs: readonly Job[];
@@ -65,8 +72,10 @@ export class GpuRecording implements Recording {
   readonly #overwritten: readonly Storage[];
   readonly #outputs: readonly TracedOutput[];
   readonly #owned: BufferBlock[] = [];
+  #rooms: Rooms | null = null;
   #encoded: readonly QueueCommand[] | null = null;
   #results: readonly BufferBlock[] = [];
+  #isDisposed = false;
 
   constructor(trace: Trace, context: RecordingContext, { recompute }: CompileOptions) {
     const { programs, profile } = context;
@@ -89,14 +98,21 @@ export class GpuRecording implements Recording {
     checkUsable();
     const steps = this.#jobs.flatMap(({ plan }) => plan.steps);
     const dispatches = steps.filter((step): step is Dispatch => 'shader' in step);
-    await outcomeOf(programs.compile(dispatches));
+    try {
+      // Before anything is compiled: what does not fit says so at once, and the driver looks for memory meanwhile.
+      this.#rooms ??= this.#allocate();
+      await outcomeOf(programs.compile(dispatches));
+    } catch (error) {
+      this.#giveBack();
+      throw error;
+    }
+    if (!this.#isDisposed) this.#commands();
   }
 
   replay(): Storage[] {
     const { queue, pool, checkUsable } = this.#context;
     checkUsable();
-    this.#encoded ??= this.#bind();
-    for (const command of this.#encoded) queue.encode(command);
+    for (const command of this.#commands()) queue.encode(command);
     // Remembered results of the old numbers are no longer true.
     for (const storage of this.#overwritten) storage.version++;
     return this.#outputs.map(({ shape }, i) => {
@@ -107,12 +123,27 @@ export class GpuRecording implements Recording {
     });
   }
 
-  /** Gives every result a buffer for as long as it is needed, and binds the kernels to them. */
-  #bind(): QueueCommand[] {
-    // What an attempt that failed half way has left.
-    this.dispose();
+  /** What a replay encodes. Throws what the plans of its ops throw, and OutOfMemoryError; then all buffers go back. */
+  #commands(): readonly QueueCommand[] {
+    try {
+      this.#rooms ??= this.#allocate();
+      this.#encoded ??= this.#bind(this.#rooms);
+      return this.#encoded;
+    } catch (error) {
+      this.#giveBack();
+      throw error;
+    }
+  }
+
+  #giveBack(): void {
+    for (const block of this.#owned.splice(0)) this.#context.pool.release(block);
+    this.#rooms = null;
+    this.#encoded = null;
+  }
+
+  /** Binds the kernels to their buffers. */
+  #bind({ blockOf, tempsOf }: Rooms): QueueCommand[] {
     const { programs } = this.#context;
-    const { blockOf, tempsOf } = this.#allocate();
     const encoded = this.#jobs.flatMap((job) => {
       const { name, where, plan, inputs, output } = job;
       const temps = tempsOf.get(job) ?? [];
@@ -127,8 +158,8 @@ export class GpuRecording implements Recording {
     return encoded;
   }
 
-  /** Buffers for all results and temporary buffers of the step, shared where their lives allow it. */
-  #allocate() {
+  /** Buffers for all results and temporary buffers of the step, shared where their lives allow it. Throws OutOfMemoryError. */
+  #allocate(): Rooms {
     const { pool } = this.#context;
     const requests: (Lifetime & { readonly where: string })[] = [];
     const request = (where: string, elementCount: number, first: number, last: number): number =>
@@ -141,10 +172,10 @@ export class GpuRecording implements Recording {
       }
       return (plan.temps ?? []).map((size) => request(where, size, i, i));
     });
-    const { sizes, bufferOf } = planMemory(requests);
+    const { sizes, bufferOf, largest } = planMemory(requests);
     const total = sizes.reduce((sum, size) => sum + size, 0);
     const blocks = sizes.map((size, buffer) => {
-      const { where } = requests[bufferOf.indexOf(buffer)];
+      const { where } = requests[largest[buffer]];
       const block = pool.acquire(() => `${where} of a step that needs ${total} bytes`, size / 4);
       this.#owned.push(block);
       return block;
@@ -171,7 +202,7 @@ export class GpuRecording implements Recording {
   }
 
   dispose(): void {
-    for (const block of this.#owned.splice(0)) this.#context.pool.release(block);
-    this.#encoded = null;
+    this.#isDisposed = true;
+    this.#giveBack();
   }
 }

@@ -13,6 +13,8 @@ export interface MemoryPlan {
   readonly sizes: readonly number[];
   /** Number of the buffer of each lifetime, in their order. */
   readonly bufferOf: readonly number[];
+  /** Number of the lifetime that each buffer is as large as. */
+  readonly largest: readonly number[];
 }
 
 /**
@@ -23,6 +25,7 @@ export function planMemory(lifetimes: readonly Lifetime[]): MemoryPlan {
   const sizes: number[] = [];
   const tenants: Lifetime[][] = [];
   const bufferOf = new Array<number>(lifetimes.length);
+  const largest: number[] = [];
   const bySize = lifetimes.map((_, i) => i).sort((a, b) => lifetimes[b].size - lifetimes[a].size);
   for (const i of bySize) {
     const own = lifetimes[i];
@@ -31,9 +34,10 @@ export function planMemory(lifetimes: readonly Lifetime[]): MemoryPlan {
     if (buffer < 0) {
       buffer = tenants.push([]) - 1;
       sizes.push(own.size);
+      largest.push(i);
     }
     tenants[buffer].push(own);
     bufferOf[i] = buffer;
   }
-  return { sizes, bufferOf };
+  return { sizes, bufferOf, largest };
 }

@@ -114,7 +114,10 @@ export class Trace implements OpSink {
 export interface Recording {
   /** Whether somebody else gave up a tensor that the step took from outside: the step means another one by now. */
   isStale(): boolean;
-  /** Compiles the kernels in parallel; without it the first `replay` compiles them one after another. */
+  /**
+   * Takes the buffers and compiles the kernels in parallel; without it the first `replay` does, one after another. Rejects
+   * with OutOfMemoryError where there is no room for the step, and with what the plans of its ops throw.
+   */
   prepare(): Promise<void>;
   /** Encodes the step once more. The outputs of its trace are copied to these storages, in their order. */
   replay(): Storage[];

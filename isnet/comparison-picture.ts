@@ -1,8 +1,6 @@
 // Images with the heatmaps of several models beside them, as one picture and the text that a picture cannot hold.
-import { readAll } from '../engine/create.ts';
 import { TrainingError } from '../engine/errors.ts';
-import { scope } from '../engine/scope.ts';
-import { type Device, release } from '../engine/tensor.ts';
+import type { Device } from '../engine/tensor.ts';
 import type { Attribution } from '../lrp/attributions/attribution.ts';
 import { type LrpOptions, lrp } from '../lrp/attributions/relevance.ts';
 import type { Composite } from '../lrp/composite.ts';
@@ -14,7 +12,7 @@ import { uploadHostBatch } from './batch.ts';
 import { checkDataset } from './data/dataset.ts';
 import { type BatchSource, type HostBatch, sourceOf, type TrainingData } from './data/source.ts';
 import { shownClasses } from './data/splits.ts';
-import { explainedAtOnce } from './evaluation/batches.ts';
+import { evaluating, explainedAtOnce, readings } from './evaluation/batches.ts';
 
 /** A model to explain, and what to call it. */
 export interface NamedModel {
@@ -140,16 +138,13 @@ async function explainBatch(
   batch: HostBatch,
   { target, attribution = lrp, composite }: ComparisonOptions,
 ): Promise<Explained[]> {
-  const wasTraining = model.isTraining;
-  model.eval();
-  const results = scope(device, () => {
-    const { images } = uploadHostBatch(device, source, batch);
-    const logits = model.forward(images);
-    return [logits, attribution(model, images, { logits, target, composite })];
-  });
-  model.train(wasTraining);
-  const [logits, relevance] = await readAll(results);
-  for (const t of results) release(t);
+  const [logits, relevance] = await evaluating(model, () =>
+    readings(device, () => {
+      const { images } = uploadHostBatch(device, source, batch);
+      const logits = model.forward(images);
+      return [logits, attribution(model, images, { logits, target, composite })];
+    }),
+  );
   const strange = logits.findIndex((z) => !Number.isFinite(z));
   if (strange >= 0) {
     throw new TrainingError(

@@ -1,14 +1,13 @@
 // C1 and C2: the range in which the foreground relevance of an ordinary classifier naturally lies.
-import { readAll, tensor } from '../engine/create.ts';
+import { tensor } from '../engine/create.ts';
 import { UsageError } from '../engine/errors.ts';
-import { scope } from '../engine/scope.ts';
-import { type Device, release } from '../engine/tensor.ts';
+import type { Device } from '../engine/tensor.ts';
 import type { Module } from '../nn/module.ts';
 import { uploadHostBatch } from './batch.ts';
 import { checkDataset } from './data/dataset.ts';
 import { sourceOf, type TrainingData } from './data/source.ts';
 import { representatives } from './data/splits.ts';
-import { explainedAtOnce } from './evaluation/batches.ts';
+import { evaluating, explainedAtOnce, readings } from './evaluation/batches.ts';
 import { type MapOptions, relevanceMaps, relevanceTotals, ruleCountOf } from './maps.ts';
 
 /** One range for all maps, or one per depth and rule (depths outside), as `IsnetOptions` has them. */
@@ -71,24 +70,21 @@ export async function naturalRange(
     { length: ruleCount * (1 + (options.deepSupervision?.length ?? 0)) },
     () => [],
   );
-  const wasTraining = model.isTraining;
-  model.eval();
   let counter = 0;
-  for (let first = 0; first < images.length; first += atOnce) {
-    const batch = await source.batch(images.slice(first, first + atOnce));
-    const perGroup = scope(device, () => {
-      const { images } = uploadHostBatch(device, source, batch);
-      const key = tensor(device, [seed % 2 ** 24, counter++], [2]);
-      const { depths } = relevanceMaps(model, images, model.forward(images), options, key);
-      return relevanceTotals(depths, ruleCount);
-    });
-    const values = (await readAll([perGroup]))[0];
-    totals.forEach((list, g) => {
-      for (let n = 0; n < batch.count; n++) list.push(values[g * batch.count + n]);
-    });
-    release(perGroup);
-  }
-  model.train(wasTraining);
+  await evaluating(model, async () => {
+    for (let first = 0; first < images.length; first += atOnce) {
+      const batch = await source.batch(images.slice(first, first + atOnce));
+      const [values] = await readings(device, () => {
+        const { images } = uploadHostBatch(device, source, batch);
+        const key = tensor(device, [seed % 2 ** 24, counter++], [2]);
+        const { depths } = relevanceMaps(model, images, model.forward(images), options, key);
+        return [relevanceTotals(depths, ruleCount)];
+      });
+      totals.forEach((list, g) => {
+        for (let n = 0; n < batch.count; n++) list.push(values[g * batch.count + n]);
+      });
+    }
+  });
   const ranges = totals.map(rangeOf);
   return ranges.length === 1 ? ranges[0] : { C1: ranges.map(({ C1 }) => C1), C2: ranges.map(({ C2 }) => C2) };
 }

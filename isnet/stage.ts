@@ -15,7 +15,7 @@ import { type CollapseSigns, collapseSigns, deadLayerWarnings } from './collapse
 import type { RunConfig, TrainingConfig } from './config.ts';
 import type { DataSplits } from './data/splits.ts';
 import { createModel, createOptimizer, inputOf, runningRangeOf, trainingOptions } from './from-config.ts';
-import { RunLog } from './logs/run-log.ts';
+import { loggedSigns, RunLog } from './logs/run-log.ts';
 import type { RelevanceRange } from './range.ts';
 import type { RunFolder } from './run-folder.ts';
 import { type EpochReport, type StepReport, train } from './train.ts';
@@ -118,7 +118,7 @@ export async function trainStage(
     await saveState(folder.state, model, optimizer, { role, position, range, runningRange, seconds });
   };
   const position = saved?.position ?? startPosition;
-  const warn = deadLayerWarner(context, role);
+  const warn = await deadLayerWarner(context, role, position);
   const log = await RunLog.open(folder, role, { tensorboard: config.tensorboard, step: position.step });
   const outcome = await train({
     device,
@@ -162,12 +162,18 @@ export async function trainStage(
   return model.eval();
 }
 
-/** Says of each layer once that most of it is dead. */
-function deadLayerWarner({ progress }: RunContext, role: Role): (signs: CollapseSigns) => void {
-  const said = new Set<string>();
+/** Says of each layer once that most of it is dead; of those that were so at `position` it was said before a resume. */
+async function deadLayerWarner(
+  { folder, progress }: RunContext,
+  role: Role,
+  position: TrainingPosition,
+): Promise<(signs: CollapseSigns) => void> {
   const margin = role === 'isnet' ? ', or a margin round the masks (--mask-margin)' : '';
+  const warningsOf = (signs: CollapseSigns) => deadLayerWarnings(signs, `try a lower rate${margin}`);
+  const earlier = await loggedSigns(folder, role, position.step);
+  const said = new Set(earlier.flatMap((signs) => [...warningsOf(signs).keys()]));
   return (signs) => {
-    for (const [layer, text] of deadLayerWarnings(signs, `try a lower rate${margin}`)) {
+    for (const [layer, text] of warningsOf(signs)) {
       if (!said.has(layer)) progress?.({ kind: 'warning', text });
       said.add(layer);
     }

@@ -129,7 +129,7 @@ export async function tuneGemm(
     const variants: Record<string, GemmVariant> = {};
     for (const each of cases) {
       const tuned = await tuneCase(each, candidates);
-      if (tuned.name in variants) continue;
+      if (!tuned || tuned.name in variants) continue;
       variants[tuned.name] = tuned.fastest;
       onClass?.(tuned);
     }
@@ -139,10 +139,11 @@ export async function tuneGemm(
   }
 }
 
+/** Null for what this adapter computes without a product, as it does thin convolutions: there is nothing to choose. */
 async function tuneCase(
   { name, shapes, run }: TuningCase,
   candidates: readonly Candidate[],
-): Promise<TunedClass> {
+): Promise<TunedClass | null> {
   const works = candidates.map(({ device, products }) => {
     products.length = 0;
     const inputs = shapes.map((shape) => keep(full(device, shape, 0.5)));
@@ -154,11 +155,13 @@ async function tuneCase(
     for (const t of inputs) release(t);
     device.trim();
   }
+  const [first] = candidates;
+  if (first.products.length === 0) return null;
   const medians = times.map((each) => each[each.length >> 1]);
   const ms = Object.fromEntries(candidates.map(({ variant }, i) => [variant, medians[i]]));
   const fastest = candidates[medians.indexOf(Math.min(...medians))].variant;
   return {
-    name: productClass(candidates[0].products[0], candidates[0].device.profile.precision),
+    name: productClass(first.products[0], first.device.profile.precision),
     example: name,
     ms,
     fastest,

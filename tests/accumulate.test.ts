@@ -1,8 +1,7 @@
 // Steps in parts: the same step as on the whole batch, other draws in every part, and resumable between two steps.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
 import { assign, readAll } from '../engine/create.ts';
-import { openDevice } from '../engine/node-device.ts';
 import type { Device, Tensor } from '../engine/tensor.ts';
 import type { Dataset } from '../isnet/data/dataset.ts';
 import { type BatchSource, memorySource } from '../isnet/data/source.ts';
@@ -14,6 +13,7 @@ import type { SmallCnn } from '../nn/models/small-cnn.ts';
 import { Sequential } from '../nn/module.ts';
 import { SGD } from '../nn/optim.ts';
 import { expectClose } from './close.ts';
+import { withGpu } from './gpu.ts';
 import { randomValues } from './gradcheck.ts';
 import { initOn, tinyCnn } from './small-nets.ts';
 
@@ -186,10 +186,9 @@ test('a total that an objective makes itself is reported as it is', async () => 
 
 describe('on the GPU', () => {
   let gpu: Device;
-  beforeAll(async () => {
-    gpu = await openDevice();
+  withGpu((device) => {
+    gpu = device;
   });
-  afterAll(() => gpu?.close());
 
   // Compiles the kernels of a step in parts of two sizes on a software adapter.
   test('captured parts give the numbers of the reference, and hold no more bytes from step to step', {

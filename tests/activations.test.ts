@@ -1,8 +1,7 @@
 // Activations far from where the examples of ops.test.ts look: tails, huge numbers, NaN; and what relevance does there.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
 import { read, tensor } from '../engine/create.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { erf, gelu, leakyRelu, silu, tanh } from '../engine/ops/activations.ts';
 import { relu } from '../engine/ops/pointwise.ts';
 import type { Device, Tensor } from '../engine/tensor.ts';
@@ -11,12 +10,12 @@ import { relevance } from '../lrp/relevance.ts';
 import { GELU, LeakyReLU, Sigmoid, SiLU, Tanh } from '../nn/activations.ts';
 import type { Layer } from '../nn/module.ts';
 import { expectClose } from './close.ts';
+import { withGpu } from './gpu.ts';
 
 let gpu: Device;
-beforeAll(async () => {
-  gpu = await openDevice();
+withGpu((device) => {
+  gpu = device;
 });
-afterAll(() => gpu?.close());
 
 const device = new CpuDevice();
 const of = (values: readonly number[], on: Device = device): Tensor => tensor(on, values, [values.length]);

@@ -12,19 +12,10 @@ import { requestNodeAdapter } from '../engine/node-adapter.ts';
 import { waitPolitely } from '../engine/patience.ts';
 import { findSwiftShader, type SwiftShaderArchive, unpackSwiftShader } from '../engine/software-adapter.ts';
 import { withoutDriverRemarks } from './driver-remarks.ts';
+import { hasGpu } from './gpu.ts';
 
 const archive = findSwiftShader();
-const hasAdapter = await requestNodeAdapter().then(
-  (found) => {
-    console.log(`adapter.test: ${found.description}`);
-    return true;
-  },
-  (error) => {
-    if (process.env.CI === 'true') throw error;
-    console.warn(`adapter.test: GPU tests are SKIPPED, ${error.message}`);
-    return false;
-  },
-);
+const hasAdapter = await hasGpu();
 
 const folders: string[] = [];
 

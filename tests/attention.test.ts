@@ -1,8 +1,7 @@
 // Attention: its numbers by loops, its names, and where relevance is conserved on the way through it, and where not.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
 import { readAll, tensor } from '../engine/create.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { mul } from '../engine/ops/arithmetic.ts';
 import { concat } from '../engine/ops/layout.ts';
 import { softmax } from '../engine/ops/softmax.ts';
@@ -13,6 +12,7 @@ import { compositeTable } from '../lrp/table.ts';
 import { MultiheadAttention } from '../nn/attention.ts';
 import { AttentionNet, attentionNet } from './attention-net.ts';
 import { expectClose } from './close.ts';
+import { withGpu } from './gpu.ts';
 import { randomValues } from './gradcheck.ts';
 import { fillNet, initOn } from './small-nets.ts';
 
@@ -156,10 +156,9 @@ describe('a transformer block', () => {
 
   describe('on the GPU', () => {
     let gpu: Device;
-    beforeAll(async () => {
-      gpu = await openDevice();
+    withGpu((device) => {
+      gpu = device;
     });
-    afterAll(() => gpu?.close());
 
     test.each(['constant', 'taylor'] as const)('has the relevance of f64, softmax %s', async (rule) => {
       const other = new AttentionNet(initOn(gpu));

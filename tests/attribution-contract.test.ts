@@ -3,7 +3,6 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { dataOf } from '../engine/cpu-device.ts';
 import { read, tensor } from '../engine/create.ts';
 import { adjoint } from '../engine/grad.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { scope } from '../engine/scope.ts';
 import type { Device } from '../engine/tensor.ts';
 import type { Attribution } from '../lrp/attributions/attribution.ts';
@@ -16,6 +15,7 @@ import { smoothGrad } from '../lrp/attributions/smooth-grad.ts';
 import { attributions } from '../lrp/attributions/table.ts';
 import { expectClose } from './close.ts';
 import { example, fill, imagesOn } from './filled-nets.ts';
+import { openGpu } from './gpu.ts';
 import { probe } from './gradcheck.ts';
 import { fillNet, normNet, plainNet, smallImages, smallNets } from './small-nets.ts';
 
@@ -122,11 +122,7 @@ describe('errors name', () => {
   });
 });
 
-const gpu = await openDevice().catch((error) => {
-  if (process.env.CI === 'true') throw error;
-  console.warn(`attributions.test: GPU tests are SKIPPED, ${error.message}`);
-  return null;
-});
+const gpu = await openGpu();
 afterAll(() => gpu?.close());
 
 describe.skipIf(!gpu)('on WebGPU', () => {

@@ -12,17 +12,13 @@ import { startupCases } from '../bench/startup.ts';
 import { stepCases } from '../bench/step.ts';
 import { tensor } from '../engine/create.ts';
 import { DeviceError, UsageError } from '../engine/errors.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { add, mul } from '../engine/ops/arithmetic.ts';
 import { waitPolitely } from '../engine/patience.ts';
 import { scope } from '../engine/scope.ts';
 import { release } from '../engine/tensor.ts';
+import { openGpu } from './gpu.ts';
 
-const device = await openDevice().catch((error) => {
-  if (process.env.CI === 'true') throw error;
-  console.warn(`bench.test: GPU tests are SKIPPED, ${error.message}`);
-  return undefined;
-});
+const device = await openGpu();
 afterAll(() => device?.close());
 
 test('a summary is of the median call, and its share that of the ceiling in its unit', () => {

@@ -8,8 +8,8 @@ import { build } from 'vite';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { openBrowserDevice } from '../engine/browser-device.ts';
 import { DeviceError } from '../engine/errors.ts';
-import { requestNodeAdapter } from '../engine/node-adapter.ts';
 import { shaderUrls } from '../shaders/catalogue.ts';
+import { findAdapter } from './gpu.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const entries = ['isnet/index.ts', 'engine/browser-device.ts'];
@@ -17,11 +17,7 @@ const entries = ['isnet/index.ts', 'engine/browser-device.ts'];
 /** Packages that run in browsers as they are. */
 const browserPackages = ['zod'];
 
-const found = await requestNodeAdapter().catch((error) => {
-  if (process.env.CI === 'true') throw error;
-  console.warn(`browser.test: GPU tests are SKIPPED, ${error.message}`);
-  return undefined;
-});
+const found = await findAdapter();
 
 const folders: string[] = [];
 

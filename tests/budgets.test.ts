@@ -1,5 +1,5 @@
 // What may not grow unseen: programs, each of which lavapipe compiles for about a second, and launches.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { cnnGradients, newCnn, uploadCnnBatch } from '../bench/cnn.ts';
 import { cnn } from '../bench/shapes.ts';
 import { capture } from '../engine/capture.ts';
@@ -10,12 +10,12 @@ import { scope } from '../engine/scope.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { Adam, type Optimizer, SGD } from '../nn/optim.ts';
 import { dispatchesOf, randomTensor } from './captured.ts';
+import { withGpu } from './gpu.ts';
 
 let gpu: GpuDevice;
-beforeAll(async () => {
-  gpu = await openDevice();
+withGpu((device) => {
+  gpu = device;
 });
-afterAll(() => gpu?.close());
 
 /** SwiftShader (4 lanes) compiles in no time, and gains by programs for each way in which columns lie: gemm-variants.ts. */
 const mostPipelines = ({ profile }: GpuDevice): number => (profile.subgroupSize === 4 ? 24 : 20);

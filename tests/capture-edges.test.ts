@@ -1,5 +1,5 @@
 // Captured steps at their edges: outputs that nobody computed, contexts they are called from, attempts that fail.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { capture } from '../engine/capture.ts';
 import { CpuDevice } from '../engine/cpu-device.ts';
 import { assign, literal, tensor } from '../engine/create.ts';
@@ -16,12 +16,12 @@ import { summarize } from '../engine/profiler.ts';
 import { keep, withoutRecording } from '../engine/scope.ts';
 import { release, type Tensor } from '../engine/tensor.ts';
 import { valuesOf } from './captured.ts';
+import { withGpu } from './gpu.ts';
 
 let gpu: GpuDevice;
-beforeAll(async () => {
-  gpu = await openDevice();
+withGpu((device) => {
+  gpu = device;
 });
-afterAll(() => gpu?.close());
 
 const vector = (...values: number[]): Tensor => keep(tensor(gpu, values, [values.length]));
 

@@ -1,10 +1,9 @@
 // Elementwise ops that capture() fuses: one kernel, and the numbers of the single ops.
 import fc from 'fast-check';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { capture, type NamedTensors } from '../engine/capture.ts';
 import { assign, read, tensor } from '../engine/create.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { add, div, mul, square, sub } from '../engine/ops/arithmetic.ts';
 import { expand, sum } from '../engine/ops/broadcast.ts';
 import { where } from '../engine/ops/indexing.ts';
@@ -13,12 +12,12 @@ import { scope } from '../engine/scope.ts';
 import type { Shape } from '../engine/shape.ts';
 import { release, type Tensor } from '../engine/tensor.ts';
 import { dispatchesOf, randomTensor, valuesOf } from './captured.ts';
+import { withGpu } from './gpu.ts';
 
 let gpu: GpuDevice;
-beforeAll(async () => {
-  gpu = await openDevice();
+withGpu((device) => {
+  gpu = device;
 });
-afterAll(() => gpu?.close());
 
 test('makes one kernel of a chain, broadcasts included', () => {
   const [bias, shift] = [randomTensor(gpu, [3, 1, 1]), randomTensor(gpu, [2, 1, 1, 1])];

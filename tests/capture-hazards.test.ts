@@ -1,10 +1,9 @@
 // Captured programs that overwrite what others still read, hand on views, and have few buffers to bind.
 import fc from 'fast-check';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { capture, type NamedTensors } from '../engine/capture.ts';
 import { assign, detach, readAll, tensor } from '../engine/create.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { add, mul, sub } from '../engine/ops/arithmetic.ts';
 import { expand, reshape, sum } from '../engine/ops/broadcast.ts';
 import { permute, slice } from '../engine/ops/layout.ts';
@@ -13,13 +12,14 @@ import { maximum } from '../engine/ops/pointwise.ts';
 import { scope } from '../engine/scope.ts';
 import { release, type Tensor } from '../engine/tensor.ts';
 import { dispatchesOf, randomTensor, valuesOf } from './captured.ts';
+import { withGpu } from './gpu.ts';
 
 let gpu: GpuDevice;
-beforeAll(async () => {
-  // Few buffers per kernel, so that groups are cut.
-  gpu = await openDevice({ profile: { maxStorageBuffers: 4 } });
-});
-afterAll(() => gpu?.close());
+// Few buffers per kernel, so that groups are cut.
+const few = { profile: { maxStorageBuffers: 4 } };
+withGpu((device) => {
+  gpu = device;
+}, few);
 
 // Every value has this many elements, as [SIDE, SIDE] or [SIDE SIDE]: 9 and 25 are no multiples of 4.
 const sides = [3, 4, 5] as const;

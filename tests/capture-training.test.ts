@@ -1,10 +1,9 @@
 // Training in captured steps: weights, statistics and losses have the bits of steps that are not captured.
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { capture } from '../engine/capture.ts';
 import { readAll, tensor } from '../engine/create.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import { backward } from '../engine/grad.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { scope } from '../engine/scope.ts';
 import type { Shape } from '../engine/shape.ts';
 import { release, type Tensor } from '../engine/tensor.ts';
@@ -16,13 +15,13 @@ import { Conv2d, Dropout, Flatten, Linear, ReLU } from '../nn/layers.ts';
 import { Sequential } from '../nn/module.ts';
 import { Adam, AdamW, type Optimizer, SGD } from '../nn/optim.ts';
 import { randomTensor } from './captured.ts';
+import { withGpu } from './gpu.ts';
 import { initOn, stripedDataset } from './small-nets.ts';
 
 let gpu: GpuDevice;
-beforeAll(async () => {
-  gpu = await openDevice();
+withGpu((device) => {
+  gpu = device;
 });
-afterAll(() => gpu?.close());
 
 const rates = [0.1, 0.1, 0.03, 0.003, 0.02];
 // 15 + 1 + 7 elements: no multiple of 4.
@@ -93,39 +92,52 @@ const batches = [
   [3, 4, 5],
 ];
 
-test('a net with BatchNorm and Dropout trains as without capturing, with evaluations in between', async () => {
-  const isnet = { variant: 'stochastic', C1: 1, C2: 25 } as const;
-  const results: unknown[] = [];
-  for (const isCaptured of [false, true]) {
-    const { net, dropout, optimizer } = newNet();
-    const steps = new TrainStep(gpu, net, optimizer, { losses: isnetObjective(isnet), clipNorm: 1, seed: 5 });
-    const uncaptured = (indices: number[], P: number, counter: number, rate: number): Tensor =>
-      scope(gpu, () => {
-        const numbers = { P: tensor(gpu, [P], []), key: tensor(gpu, [5, counter], [2]) };
-        const { total } = isnetLosses(net, uploadBatch(gpu, data, indices), isnet, numbers);
-        optimizer.step(backward(total, net.parameters()), rate, { clipNorm: 1 });
-        return total;
+// Compiles the kernels of a training step of an ISNet twice, fused and not: twenty seconds of a core, shared with others.
+const compiles = { timeout: 120_000 };
+test(
+  'a net with BatchNorm and Dropout trains as without capturing, with evaluations in between',
+  compiles,
+  async () => {
+    const isnet = { variant: 'stochastic', C1: 1, C2: 25 } as const;
+    const results: unknown[] = [];
+    for (const isCaptured of [false, true]) {
+      const { net, dropout, optimizer } = newNet();
+      const steps = new TrainStep(gpu, net, optimizer, {
+        losses: isnetObjective(isnet),
+        clipNorm: 1,
+        seed: 5,
       });
-    const seen: unknown[] = [];
-    if (isCaptured) await steps.prepare(() => uploadBatch(gpu, data, batches[0]));
-    for (const [i, indices] of batches.entries()) {
-      dropout.atStep(i);
-      const P = 0.2 + 0.1 * i;
-      const losses = isCaptured
-        ? steps.train(() => uploadBatch(gpu, data, indices), { P, counter: i }, rates[i])
-        : uncaptured(indices, P, i, rates[i]);
-      seen.push((await readAll([losses]))[0][0]);
-      net.eval();
-      const validation = steps.evaluate(() => uploadBatch(gpu, data, [0, 1, 2, 3, 4, 5]), { P, counter: i });
-      seen.push([...(await readAll([validation]))[0]]);
-      net.train();
-      for (const t of [losses, validation]) release(t);
+      const uncaptured = (indices: number[], P: number, counter: number, rate: number): Tensor =>
+        scope(gpu, () => {
+          const numbers = { P: tensor(gpu, [P], []), key: tensor(gpu, [5, counter], [2]) };
+          const { total } = isnetLosses(net, uploadBatch(gpu, data, indices), isnet, numbers);
+          optimizer.step(backward(total, net.parameters()), rate, { clipNorm: 1 });
+          return total;
+        });
+      const seen: unknown[] = [];
+      if (isCaptured) await steps.prepare(() => uploadBatch(gpu, data, batches[0]));
+      for (const [i, indices] of batches.entries()) {
+        dropout.atStep(i);
+        const P = 0.2 + 0.1 * i;
+        const losses = isCaptured
+          ? steps.train(() => uploadBatch(gpu, data, indices), { P, counter: i }, rates[i])
+          : uncaptured(indices, P, i, rates[i]);
+        seen.push((await readAll([losses]))[0][0]);
+        net.eval();
+        const validation = steps.evaluate(() => uploadBatch(gpu, data, [0, 1, 2, 3, 4, 5]), {
+          P,
+          counter: i,
+        });
+        seen.push([...(await readAll([validation]))[0]]);
+        net.train();
+        for (const t of [losses, validation]) release(t);
+      }
+      results.push([seen, await readAll([...net.stateDict().values(), ...optimizer.state().values()])]);
+      expect(optimizer.stepCount).toBe(batches.length);
+      steps.dispose();
+      optimizer.dispose();
+      net.dispose();
     }
-    results.push([seen, await readAll([...net.stateDict().values(), ...optimizer.state().values()])]);
-    expect(optimizer.stepCount).toBe(batches.length);
-    steps.dispose();
-    optimizer.dispose();
-    net.dispose();
-  }
-  expect(results[1]).toEqual(results[0]);
-});
+    expect(results[1]).toEqual(results[0]);
+  },
+);

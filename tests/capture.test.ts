@@ -1,12 +1,11 @@
 // Captured steps: what is replayed is what would have been run, with fewer kernels and nothing held for long.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { capture, type NamedTensors } from '../engine/capture.ts';
 import { CpuDevice } from '../engine/cpu-device.ts';
 import { assign, literal, read, tensor } from '../engine/create.ts';
 import { UsageError } from '../engine/errors.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import { adjoint, backward } from '../engine/grad.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { add, mul, square, sub } from '../engine/ops/arithmetic.ts';
 import { reshape, sum } from '../engine/ops/broadcast.ts';
 import { conv2d } from '../engine/ops/conv.ts';
@@ -18,13 +17,13 @@ import { type Shape, sizeOf } from '../engine/shape.ts';
 import { release, type Tensor } from '../engine/tensor.ts';
 import { Dropout } from '../nn/layers.ts';
 import { dispatchesOf as dispatchesOn, randomTensor, valuesOf } from './captured.ts';
+import { withGpu } from './gpu.ts';
 import { initOn } from './small-nets.ts';
 
 let gpu: GpuDevice;
-beforeAll(async () => {
-  gpu = await openDevice();
+withGpu((device) => {
+  gpu = device;
 });
-afterAll(() => gpu?.close());
 
 const random = (shape: Shape): Tensor => randomTensor(gpu, shape);
 const dispatchesOf = (work: () => unknown): number => dispatchesOn(gpu, work);

@@ -1,11 +1,10 @@
 // Maps of some classes at a time: the loss and the gradients of all at once, in less memory.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
 import { readAll, tensor } from '../engine/create.ts';
 import { UsageError } from '../engine/errors.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import { backward } from '../engine/grad.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { scope } from '../engine/scope.ts';
 import { type Device, release, type Tensor } from '../engine/tensor.ts';
 import { uploadBatch } from '../isnet/batch.ts';
@@ -20,6 +19,7 @@ import { Conv2d, Flatten, Linear, MaxPool2d, ReLU } from '../nn/layers.ts';
 import { Sequential } from '../nn/module.ts';
 import { SGD } from '../nn/optim.ts';
 import { expectClose } from './close.ts';
+import { withGpu } from './gpu.ts';
 import { initOn, stripedDataset } from './small-nets.ts';
 
 const cpu = new CpuDevice();
@@ -163,10 +163,9 @@ test('they do so in batches in parts, too, through a whole training', async () =
 
 describe('on the GPU', () => {
   let gpu: GpuDevice;
-  beforeAll(async () => {
-    gpu = await openDevice();
+  withGpu((device) => {
+    gpu = device;
   });
-  afterAll(() => gpu?.close());
 
   // Compiles the kernels of a step and of one in groups on a software adapter.
   test('a captured step in groups gives the losses and weights of all at once, in less memory', {

@@ -11,10 +11,11 @@ import { quickstartConfig } from '../isnet/quickstart-config.ts';
 import { startPosition } from '../isnet/training-position.ts';
 import { writePng } from '../lrp/png.ts';
 import { SGD } from '../nn/optim.ts';
-import { hasAdapterFor, isnet, newFolder, tiny } from './command-line.ts';
+import { isnet, newFolder, tiny } from './command-line.ts';
+import { hasGpu } from './gpu.ts';
 import { fileOf, tensor } from './safetensors-bytes.ts';
 
-const hasAdapter = await hasAdapterFor('cli-damage.test');
+const hasAdapter = await hasGpu();
 
 const runs = newFolder();
 afterAll(() => rmSync(runs, { recursive: true, force: true }));

@@ -9,10 +9,11 @@ import { completeConfig } from '../isnet/quickstart-config.ts';
 import { startPosition, type TrainingPosition } from '../isnet/training-position.ts';
 import { Linear } from '../nn/layers.ts';
 import { SGD } from '../nn/optim.ts';
-import { hasAdapterFor, isnet, newFolder, type Outcome, tiny } from './command-line.ts';
+import { isnet, newFolder, type Outcome, tiny } from './command-line.ts';
+import { hasGpu } from './gpu.ts';
 import { initOn } from './small-nets.ts';
 
-const hasAdapter = await hasAdapterFor('cli-training.test');
+const hasAdapter = await hasGpu();
 
 const runs = newFolder();
 afterAll(() => rmSync(runs, { recursive: true, force: true }));

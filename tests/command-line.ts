@@ -5,20 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { vi } from 'vitest';
-import { requestNodeAdapter } from '../engine/node-adapter.ts';
 import { runCommandLine } from '../isnet/commands/program.ts';
-
-/** Whether there is an adapter for the commands; if not, says loudly that `file` skips tests, or fails in CI. */
-export async function hasAdapterFor(file: string): Promise<boolean> {
-  try {
-    (await requestNodeAdapter()).release();
-    return true;
-  } catch (error) {
-    if (process.env.CI === 'true') throw error;
-    console.warn(`${file}: GPU tests are SKIPPED, ${(error as Error).message}`);
-    return false;
-  }
-}
 
 export interface Outcome {
   readonly exitCode: number | null;

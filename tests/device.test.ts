@@ -1,5 +1,5 @@
 // The WebGPU device when things go wrong, and what it keeps: buffers, plans, bind groups.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { BufferBlock } from '../engine/buffer-pool.ts';
 import { capture } from '../engine/capture.ts';
 import { CommandQueue } from '../engine/command-queue.ts';
@@ -17,12 +17,12 @@ import { exp } from '../engine/ops/pointwise.ts';
 import { softmax } from '../engine/ops/softmax.ts';
 import { scope, withoutRecording } from '../engine/scope.ts';
 import { release, type Tensor } from '../engine/tensor.ts';
+import { withGpu } from './gpu.ts';
 
 let gpu: GpuDevice;
-beforeAll(async () => {
-  gpu = await openDevice();
+withGpu((device) => {
+  gpu = device;
 });
-afterAll(() => gpu?.close());
 
 describe('what is held', () => {
   test('a failed op gives back the buffers it had', () => {

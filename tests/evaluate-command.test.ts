@@ -3,9 +3,10 @@ import { cpSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } fro
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { encodePng } from '../lrp/png.ts';
-import { hasAdapterFor, isnet, newFolder, tiny } from './command-line.ts';
+import { isnet, newFolder, tiny } from './command-line.ts';
+import { hasGpu } from './gpu.ts';
 
-const hasAdapter = await hasAdapterFor('evaluate-command.test');
+const hasAdapter = await hasGpu();
 
 const runs = newFolder();
 afterAll(() => rmSync(runs, { recursive: true, force: true }));
@@ -85,7 +86,16 @@ describe.skipIf(!hasAdapter)('isnet evaluate', () => {
     expect(classifier.massAccuracy.value).toBeGreaterThan(0.8);
     expect(classifier.severityCount).toBe(1);
     const table = await isnet('agreement', folder, annotations, '--target', '3');
-    expect(table.output).toMatch(/^rank correlation with severity +-?[\d.]+ \(1 images\)$/m);
+    expect(table.output).toMatch(/^heatmaps by lrp$/m);
+    expect(table.output).toMatch(/^severity: rank correlation, mean of images +-?[\d.]+ \(1 images\)$/m);
+    expect(table.output).toMatch(/^severity: rank correlation of all regions +-?[\d.]+ \(3 regions\)$/m);
+    const gradCam = await isnet('agreement', folder, annotations, '--json', '--method', 'grad-cam');
+    const byGradCam = JSON.parse(gradCam.output).classifier;
+    expect([classifier.method, byGradCam.method]).toEqual(['lrp', 'grad-cam']);
+    expect(byGradCam.massAccuracy.value).not.toBe(classifier.massAccuracy.value);
+    const misspelt = await isnet('agreement', folder, annotations, '--method', 'gradcam');
+    expect(misspelt.exitCode).toBe(2);
+    expect(misspelt.errors).toMatch(/agreement: there is no method 'gradcam' \(did you mean 'grad-cam'\?\)/);
     const unknown = await isnet('agreement', folder, annotations, '--target', 'three');
     expect(unknown.exitCode).toBe(2);
     expect(unknown.errors).toMatch(/there is no class 'three'/);

@@ -5,7 +5,6 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
 import { CheckpointError, DeviceError } from '../engine/errors.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { randomStream } from '../engine/random-bits.ts';
 import { loadState } from '../isnet/checkpoint.ts';
 import { runExperiment } from '../isnet/experiment.ts';
@@ -15,15 +14,12 @@ import { stagesOf } from '../isnet/stage.ts';
 import { Linear } from '../nn/layers.ts';
 import { loadStateDict } from '../nn/state-dict.ts';
 import { newFolder } from './command-line.ts';
+import { openGpu } from './gpu.ts';
 
 const runs = newFolder();
 afterAll(() => rmSync(runs, { recursive: true, force: true }));
 
-const device: GpuDevice | null = await openDevice().catch((error) => {
-  if (process.env.CI === 'true') throw error;
-  console.warn(`experiment.test: GPU tests are SKIPPED, ${error.message}`);
-  return null;
-});
+const device = await openGpu();
 
 describe.skipIf(!device)('a device lost in the middle of training', () => {
   test('is a DeviceError, and the last saved epoch is intact', async () => {

@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { loadState } from '../isnet/checkpoint.ts';
 import { readWeightsFile } from '../nn/weights-file.ts';
-import { hasAdapterFor, isnet, newFolder, tiny } from './command-line.ts';
+import { isnet, newFolder, tiny } from './command-line.ts';
+import { hasGpu } from './gpu.ts';
 
-const hasAdapter = await hasAdapterFor('full-disk.test');
+const hasAdapter = await hasGpu();
 
 // A disk of its own in a mount namespace of its own: needs no rights where such namespaces are allowed.
 const ownMount = (script: string) =>

@@ -1,9 +1,8 @@
 // Rules and whole networks against numbers of zennit and of independent formulas, in f64 and on the GPU.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { CpuDevice } from '../engine/cpu-device.ts';
 import { assign, readAll, tensor } from '../engine/create.ts';
 import { adjoint } from '../engine/grad.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { mul } from '../engine/ops/arithmetic.ts';
 import { sum } from '../engine/ops/broadcast.ts';
 import { type Shape, sizeOf } from '../engine/shape.ts';
@@ -16,13 +15,13 @@ import { BatchNorm2d } from '../nn/batch-norm.ts';
 import { AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU } from '../nn/layers.ts';
 import { Module, Sequential } from '../nn/module.ts';
 import { goldenJson } from './golden-files.ts';
+import { withGpu } from './gpu.ts';
 import { initOn } from './small-nets.ts';
 
 let gpu: Device;
-beforeAll(async () => {
-  gpu = await openDevice();
+withGpu((device) => {
+  gpu = device;
 });
-afterAll(() => gpu?.close());
 
 const kinds = ['cpu', 'gpu'] as const;
 const deviceOf = (kind: 'cpu' | 'gpu'): Device => (kind === 'cpu' ? new CpuDevice() : gpu);

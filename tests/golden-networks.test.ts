@@ -1,19 +1,18 @@
 // Numbers of the authors' code on torchvision's networks: LRP-Flex heatmaps and the ISNet loss, through whole networks.
-import { afterAll, beforeAll, test } from 'vitest';
+import { test } from 'vitest';
 import { CpuDevice } from '../engine/cpu-device.ts';
-import { openDevice } from '../engine/node-device.ts';
 import type { Device } from '../engine/tensor.ts';
 import { isModelName } from '../nn/models/index.ts';
 import { type GoldenTensors, goldenTensors } from './golden-files.ts';
 import { expectFlex } from './golden-flex.ts';
 import { namedGoldenNet } from './golden-nets.ts';
+import { withGpu } from './gpu.ts';
 import { isThorough } from './thorough.ts';
 
 let gpu: Device;
-beforeAll(async () => {
-  gpu = await openDevice();
+withGpu((device) => {
+  gpu = device;
 });
-afterAll(() => gpu?.close());
 
 const files = goldenTensors('flex_').filter(({ metadata }) => isModelName(metadata.network));
 

@@ -1,9 +1,8 @@
 // Numbers from the ISNet authors' public code: the loss, ranked pooling, and LRP-Flex with its gradients.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { CpuDevice } from '../engine/cpu-device.ts';
 import { read, readAll } from '../engine/create.ts';
 import { backward } from '../engine/grad.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { mean } from '../engine/ops/arithmetic.ts';
 import { permute } from '../engine/ops/layout.ts';
 import type { Device } from '../engine/tensor.ts';
@@ -15,12 +14,12 @@ import { isnetComposite } from '../lrp/composite.ts';
 import { goldenTensors } from './golden-files.ts';
 import { expected, expectFlex, load, lossOptions, relativeError } from './golden-flex.ts';
 import { goldenNet } from './golden-nets.ts';
+import { withGpu } from './gpu.ts';
 
 let gpu: Device;
-beforeAll(async () => {
-  gpu = await openDevice();
+withGpu((device) => {
+  gpu = device;
 });
-afterAll(() => gpu?.close());
 
 // f32 sums of a hundred terms on the GPU; the files themselves hold f32, so f64 cannot do much better.
 const cases = (prefix: string) =>

@@ -1,10 +1,9 @@
 // Training steps of every ISNet on the GPU: captured as uncaptured, and both as the CPU reference in f64.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { capture } from '../engine/capture.ts';
 import { CpuDevice } from '../engine/cpu-device.ts';
 import { readAll, tensor } from '../engine/create.ts';
 import { backward } from '../engine/grad.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { scope } from '../engine/scope.ts';
 import { type Device, release, type Tensor } from '../engine/tensor.ts';
 import { uploadBatch } from '../isnet/batch.ts';
@@ -19,13 +18,13 @@ import { RunningRange } from '../isnet/running-range.ts';
 import { TrainStep } from '../isnet/train-step.ts';
 import { SGD } from '../nn/optim.ts';
 import { relativeError } from './golden-flex.ts';
+import { withGpu } from './gpu.ts';
 import { fillNet, smallDataset, smallImages, smallMasks, smallNets } from './small-nets.ts';
 
 let gpu: Device;
-beforeAll(async () => {
-  gpu = await openDevice();
+withGpu((device) => {
+  gpu = device;
 });
-afterAll(() => gpu?.close());
 
 const dataset = smallDataset();
 

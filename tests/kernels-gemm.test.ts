@@ -1,10 +1,9 @@
 // Every way to multiply matrices, whatever the adapter would choose, against the reference on shapes drawn at random.
 import * as fc from 'fast-check';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { tensor } from '../engine/create.ts';
-import type { AdapterProfile, ConvVariant } from '../engine/dispatch.ts';
+import type { AdapterProfile, ConvDirection, ConvGeometry, ConvVariant } from '../engine/dispatch.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
-import { openDevice } from '../engine/node-device.ts';
 import {
   type ConvOptions,
   conv2dInputGradOp,
@@ -15,14 +14,15 @@ import {
 import { inputGeometry } from '../engine/ops/conv-geometry.ts';
 import { planConv2d, possibleConvVariants } from '../engine/ops/conv-plan.ts';
 import { matmul, matmulOp } from '../engine/ops/matmul.ts';
+import { pairOf } from '../engine/ops/pair.ts';
 import { formatShape, type Shape } from '../engine/shape.ts';
+import { withGpu } from './gpu.ts';
 import { BOUND, canRun, convAdapters, errorOnGpu, gemmAdapters, plannedFor } from './kernel-check.ts';
 
 let gpu: GpuDevice;
-beforeAll(async () => {
-  gpu = await openDevice();
+withGpu((device) => {
+  gpu = device;
 });
-afterAll(() => gpu?.close());
 
 const size = (max: number) => fc.integer({ min: 1, max });
 /** Half of them multiples of 4: those take the ways without packing. */
@@ -76,6 +76,13 @@ const convolutions: fc.Arbitrary<Convolution> = fc
     ];
   });
 
+/** What windows are for. Kernels of one size: each other is a program of its own, and compiling takes longer than running. */
+const isWindows = ([, w]: Convolution): boolean => w[2] === 3 && w[3] === 3;
+const windowsLike = ([x, [O, C], { groups, padding }]: Convolution): Convolution => {
+  const [height, width] = pairOf(padding ?? 0).map((n) => Math.max(1, n));
+  return [x, [O, C, 3, 3], { groups, padding: [height, width] }];
+};
+
 /** Shapes that a chance draw would miss, each with what it is there for. */
 const chosen: Record<string, Convolution> = {
   'filters 1x1 on whole vec4s': [[3, 6, 12, 12], [10, 6, 1, 1], {}],
@@ -101,6 +108,8 @@ const chosen: Record<string, Convolution> = {
   'several blocks of terms': [[1, 16, 5, 6], [14, 16, 3, 3], { padding: 1 }],
   'windows side by side, wider than the image': [[2, 3, 4, 2], [4, 3, 3, 5], { padding: [1, 3] }],
   'windows side by side, a sum split amid their taps': [[1, 77, 4, 4], [8, 77, 1, 7], { padding: [0, 3] }],
+  'more filters than a thread takes, in two groups': [[2, 4, 6, 9], [14, 2, 3, 3], { padding: 1, groups: 2 }],
+  'more pixels than a workgroup takes at once': [[6, 2, 21, 22], [3, 2, 3, 3], { padding: 1 }],
   'padding wider than the kernel': [[2, 3, 5, 4], [4, 3, 2, 2], { padding: 4 }],
 };
 
@@ -159,14 +168,17 @@ describe.each(Object.keys(gemmAdapters))('products planned for %s', (name) => {
   );
 });
 
-test.each(Object.entries(convAdapters))('%s', { timeout: 120_000 }, async (name, variant) => {
-  for (const problem of Object.values(chosen)) await checkTriple(name, problem);
+test.each(Object.entries(convAdapters))('%s', { timeout: 120_000 }, async (name, [variant]) => {
+  const isOfWindows = variant === 'windows';
+  const problems = Object.values(chosen).filter((problem) => !isOfWindows || isWindows(problem));
+  for (const problem of problems) await checkTriple(name, problem);
   let taken = 0;
   const check = async (problem: Convolution) => {
     await checkTriple(name, problem);
     if (waysBack(problem).includes(variant)) taken++;
   };
-  await fc.assert(fc.asyncProperty(convolutions, check), { numRuns: 16, seed: 3 });
+  const drawn = isOfWindows ? convolutions.map(windowsLike) : convolutions;
+  await fc.assert(fc.asyncProperty(drawn, check), { numRuns: 16, seed: 3 });
   // Draws could all be of shapes that have to go another way.
   expect(taken).toBeGreaterThan(4);
 });
@@ -185,8 +197,38 @@ test('a way to convolve is taken where it is possible, and else the one by rule'
   expect(shadersOf(() => 'taps')).toContain('col2im');
   expect(shadersOf(() => 'product')).not.toContain('col2im');
   expect(shadersOf(() => 'direct')).toEqual(['conv_direct_input']);
+  // Windows have no stride.
+  expect(shadersOf(() => 'windows')).toEqual(shadersOf(undefined));
   // Stride and dilation above 1 along one axis: neither by taps nor directly.
   expect(shadersOf(() => 'direct', [2, 2])).toEqual(shadersOf(() => 'product', [2, 2]));
+});
+
+test('few filters go by windows where that pays', () => {
+  const shaderOf = (
+    direction: ConvDirection,
+    sizes: Partial<ConvGeometry>,
+    changes: Partial<AdapterProfile>,
+  ) => {
+    const small = { N: 32, C: 4, H: 28, W: 28, O: 4, OH: 28, OW: 28, groups: 1, kernel: [3, 3] } as const;
+    const dense = { stride: [1, 1], padding: [1, 1], dilation: [1, 1] } as const;
+    const { chooseConv: _, chooseGemm: __, ...own } = gpu.profile;
+    const [step] = planConv2d(direction, { ...small, ...dense, ...sizes }, { ...own, ...changes }).steps;
+    return 'shader' in step ? step.shader : '';
+  };
+  const software = { family: 'software', subgroupSize: 8 } as const;
+  const card = { family: 'gpu', subgroupSize: 0 } as const;
+  expect(shaderOf('forward', {}, software)).toBe('conv_windows');
+  expect(shaderOf('input', {}, software)).toBe('conv_windows');
+  expect(shaderOf('weight', {}, software)).toBe('conv_windows_weight');
+  // More filters share what a product loads.
+  expect(shaderOf('forward', { O: 32 }, software)).not.toBe('conv_windows');
+  expect(shaderOf('input', { C: 32 }, software)).not.toBe('conv_windows');
+  expect(shaderOf('weight', { O: 8 }, software)).not.toBe('conv_windows_weight');
+  // Many taps are long programs.
+  expect(shaderOf('forward', { kernel: [5, 5], padding: [2, 2] }, software)).not.toBe('conv_windows');
+  // A GPU needs many threads, and has so many only of large images.
+  expect(shaderOf('forward', {}, card)).not.toBe('conv_windows');
+  expect(shaderOf('forward', { H: 128, W: 128, OH: 128, OW: 128 }, card)).toBe('conv_windows');
 });
 
 test('a NaN in one row of a product leaves the other rows alone', async () => {

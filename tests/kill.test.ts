@@ -7,9 +7,10 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadState } from '../isnet/checkpoint.ts';
 import { readWeightsFile } from '../nn/weights-file.ts';
-import { hasAdapterFor, isnet, newFolder, tiny } from './command-line.ts';
+import { isnet, newFolder, tiny } from './command-line.ts';
+import { hasGpu } from './gpu.ts';
 
-const hasAdapter = await hasAdapterFor('kill.test');
+const hasAdapter = await hasGpu();
 
 const runs = newFolder();
 afterAll(() => rmSync(runs, { recursive: true, force: true }));

@@ -1,8 +1,7 @@
 // Relevance on networks: conservation on every structure, several maps in one pass, LRP-Flex, named errors.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
 import { detach, readAll, tensor } from '../engine/create.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { mul } from '../engine/ops/arithmetic.ts';
 import { sum } from '../engine/ops/broadcast.ts';
 import { concat } from '../engine/ops/layout.ts';
@@ -18,6 +17,7 @@ import { epsilon } from '../lrp/rules.ts';
 import { Linear, ReLU } from '../nn/layers.ts';
 import { type Module, Sequential } from '../nn/module.ts';
 import { expectClose } from './close.ts';
+import { withGpu } from './gpu.ts';
 import { randomValues } from './gradcheck.ts';
 import { fillNet, initOn, normNet, residualNet, smallImages, smallNets } from './small-nets.ts';
 
@@ -36,10 +36,9 @@ async function lossOn(device: Device, make: (device: Device) => Module): Promise
 
 describe('relevance is conserved without biases and with a small stabiliser', () => {
   let gpu: Device;
-  beforeAll(async () => {
-    gpu = await openDevice();
+  withGpu((device) => {
+    gpu = device;
   });
-  afterAll(() => gpu?.close());
   test.each(Object.entries(smallNets))('%s net, in f64', async (_, make) => {
     expect(await lossOn(new CpuDevice(), make)).toBeLessThan(1e-6);
   });

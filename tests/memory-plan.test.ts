@@ -19,12 +19,13 @@ test('a chain alternates between two buffers', () => {
 });
 
 test('a small result may lie in a large buffer', () => {
-  const { sizes, bufferOf } = planMemory([
+  const { sizes, bufferOf, largest } = planMemory([
     { size: 256, first: 2, last: 3 },
     { size: 1024, first: 0, last: 1 },
   ]);
   expect(sizes).toEqual([1024]);
   expect(bufferOf).toEqual([0, 0]);
+  expect(largest).toEqual([1]);
 });
 
 test('results that live at the same time have buffers of their own, large enough', () => {

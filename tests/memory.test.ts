@@ -1,10 +1,9 @@
 // Who frees what: scopes, backward, and a training loop that holds the same bytes after many steps as after few.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { CpuDevice } from '../engine/cpu-device.ts';
 import { assign, read, tensor } from '../engine/create.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import { backward } from '../engine/grad.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { add, mul } from '../engine/ops/arithmetic.ts';
 import { sum } from '../engine/ops/broadcast.ts';
 import { exp } from '../engine/ops/pointwise.ts';
@@ -14,14 +13,14 @@ import type { Dataset } from '../isnet/data/dataset.ts';
 import { train } from '../isnet/train.ts';
 import { SmallCnn } from '../nn/models/small-cnn.ts';
 import { SGD } from '../nn/optim.ts';
+import { withGpu } from './gpu.ts';
 import { randomValues } from './gradcheck.ts';
 import { initOn } from './small-nets.ts';
 
 let gpu: GpuDevice;
-beforeAll(async () => {
-  gpu = await openDevice();
+withGpu((device) => {
+  gpu = device;
 });
-afterAll(() => gpu?.close());
 
 const vector = (device: Device) => tensor(device, [1, 2, 3], [3]);
 

@@ -2,7 +2,6 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
 import { assign, readAll, tensor } from '../engine/create.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { mul } from '../engine/ops/arithmetic.ts';
 import { scope } from '../engine/scope.ts';
 import type { Device, Tensor } from '../engine/tensor.ts';
@@ -21,6 +20,7 @@ import { layersTopDown, parameterRandomisation } from '../lrp/metrics/randomisat
 import { sensitivity } from '../lrp/metrics/robustness.ts';
 import type { Module } from '../nn/module.ts';
 import { expectClose } from './close.ts';
+import { openGpu } from './gpu.ts';
 import { fillNet, normNet, plainNet, residualNet, smallImages, smallMasks } from './small-nets.ts';
 
 const device = new CpuDevice();
@@ -169,11 +169,7 @@ describe('parameter randomisation', () => {
   });
 });
 
-const gpu = await openDevice().catch((error) => {
-  if (process.env.CI === 'true') throw error;
-  console.warn(`metrics.test: GPU tests are SKIPPED, ${error.message}`);
-  return null;
-});
+const gpu = await openGpu();
 afterAll(() => gpu?.close());
 
 test.skipIf(!gpu)('scores on WebGPU are those in f64', async () => {

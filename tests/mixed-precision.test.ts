@@ -1,5 +1,5 @@
 // Products whose operands are kept as f16: how far they may be off, what still overflows, and who refuses.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { checkPrecision } from '../engine/adapter-profile.ts';
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
 import { assign, readAll, tensor } from '../engine/create.ts';
@@ -18,6 +18,7 @@ import { epsilonComposite } from '../lrp/composite.ts';
 import { relevance } from '../lrp/relevance.ts';
 import { Linear, ReLU } from '../nn/layers.ts';
 import { Sequential } from '../nn/module.ts';
+import { withGpu } from './gpu.ts';
 import { randomValues } from './gradcheck.ts';
 import { gemmAdapters } from './kernel-check.ts';
 import { initOn } from './small-nets.ts';
@@ -30,11 +31,10 @@ const F32 = 1000 * 2 ** -24;
 
 let gpu: GpuDevice;
 let hasHalves: boolean;
-beforeAll(async () => {
-  gpu = await openDevice();
+withGpu((device) => {
+  gpu = device;
   hasHalves = gpu.raw.features.has('shader-f16');
 });
-afterAll(() => gpu?.close());
 
 const mixed = <A>(op: Op<A>, name: string): Op<A> => ({
   ...op,

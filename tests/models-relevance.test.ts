@@ -1,8 +1,7 @@
 // Relevance on whole networks: nothing is lost without a name, and LRP as rules is LRP-Flex as gradients.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { CpuDevice } from '../engine/cpu-device.ts';
 import { readAll, tensor } from '../engine/create.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { mul } from '../engine/ops/arithmetic.ts';
 import { randomStream } from '../engine/random-bits.ts';
 import type { Device, Tensor } from '../engine/tensor.ts';
@@ -17,13 +16,13 @@ import { UNet } from '../nn/models/unet.ts';
 import type { Init, Module } from '../nn/module.ts';
 import { relativeError } from './golden-flex.ts';
 import { fillByName, goldenUniform } from './golden-random.ts';
+import { withGpu } from './gpu.ts';
 import { isThorough } from './thorough.ts';
 
 let gpu: Device;
-beforeAll(async () => {
-  gpu = await openDevice();
+withGpu((device) => {
+  gpu = device;
 });
-afterAll(() => gpu?.close());
 
 interface Filled {
   readonly model: Module;

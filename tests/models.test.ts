@@ -1,10 +1,9 @@
 // The networks by name: names, shapes and outputs are torchvision's; other heads, other options, named errors.
 import { createHash } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
 import { read, tensor } from '../engine/create.ts';
 import { MetaDevice } from '../engine/meta-device.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { randomStream } from '../engine/random-bits.ts';
 import { scope, withoutRecording } from '../engine/scope.ts';
 import { sizeOf } from '../engine/shape.ts';
@@ -20,6 +19,7 @@ import { loadStateDict, readTensors, stateLayout } from '../nn/state-dict.ts';
 import { goldenJson } from './golden-files.ts';
 import { relativeError } from './golden-flex.ts';
 import { fillByName, goldenUniform } from './golden-random.ts';
+import { withGpu } from './gpu.ts';
 import { isThorough } from './thorough.ts';
 
 /** torchvision_models.json; made by golden-tools/torchvision_models.py. */
@@ -69,10 +69,9 @@ describe('names and shapes are those of a torchvision state dict', () => {
 
 describe("outputs are torchvision's", () => {
   let gpu: Device;
-  beforeAll(async () => {
-    gpu = await openDevice();
+  withGpu((device) => {
+    gpu = device;
   });
-  afterAll(() => gpu?.close());
 
   /** The part that is compared: of a VGG the convolutions, because the dense layers are large and alike in all. */
   function filled(expected: Case): Module {

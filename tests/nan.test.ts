@@ -1,9 +1,8 @@
 // NaN must travel: a kernel that turns it into 0 or -Infinity hides a diverged run.
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { capture } from '../engine/capture.ts';
 import { CpuDevice } from '../engine/cpu-device.ts';
 import { full, read, tensor } from '../engine/create.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { erf, gelu, leakyRelu, silu, tanh } from '../engine/ops/activations.ts';
 import { max } from '../engine/ops/argmax.ts';
 import { add, div, mean, mul, neg, sqrt, square } from '../engine/ops/arithmetic.ts';
@@ -36,19 +35,18 @@ import type { Shape } from '../engine/shape.ts';
 import type { Device, Tensor } from '../engine/tensor.ts';
 import { clip } from '../nn/gradient-norm.ts';
 import { valuesOf } from './captured.ts';
+import { withGpu } from './gpu.ts';
 
-let devices: Record<string, Device>;
-beforeAll(async () => {
-  const emulated = { family: 'gpu', subgroupSize: 0 } as const;
-  devices = {
-    cpu: new CpuDevice(),
-    'own adapter': await openDevice(),
-    'emulated GPU': await openDevice({ profile: emulated }),
-  };
+const devices: Record<string, Device> = { cpu: new CpuDevice() };
+withGpu((device) => {
+  devices['own adapter'] = device;
 });
-afterAll(async () => {
-  for (const device of Object.values(devices ?? {})) await device.close();
-});
+withGpu(
+  (device) => {
+    devices['emulated GPU'] = device;
+  },
+  { profile: { family: 'gpu', subgroupSize: 0 } },
+);
 
 /** Images with one NaN: amid vec4s, and as the last number, behind them. */
 const images: Record<string, { readonly shape: Shape; readonly values: readonly number[] }> = {

@@ -1,9 +1,8 @@
 // Exported files are judged by onnxruntime: it must read them, and compute what we compute.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { CpuDevice } from '../engine/cpu-device.ts';
 import { read } from '../engine/create.ts';
 import { UsageError } from '../engine/errors.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { add, mul } from '../engine/ops/arithmetic.ts';
 import { permute, slice } from '../engine/ops/layout.ts';
 import { step } from '../engine/ops/pointwise.ts';
@@ -17,15 +16,15 @@ import { createModel } from '../nn/models/index.ts';
 import { Module } from '../nn/module.ts';
 import { stateLayout } from '../nn/state-dict.ts';
 import { relativeError } from './golden-flex.ts';
+import { withGpu } from './gpu.ts';
 import { filledNet, imagesFor, type OnnxCase, onnxNets, upload } from './onnx-nets.ts';
 import { runOnnx } from './onnx-runtime.ts';
 import { isThorough } from './thorough.ts';
 
 let gpu: Device;
-beforeAll(async () => {
-  gpu = await openDevice();
+withGpu((device) => {
+  gpu = device;
 });
-afterAll(() => gpu?.close());
 
 const names = Object.keys(onnxNets);
 const cpuNet = (name: string) => filledNet(new CpuDevice(), onnxNets[name]);

@@ -1,11 +1,10 @@
 // Imported files must be the networks that they were made from: ours to the bit, PyTorch's to f32 rounding.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { CpuDevice } from '../engine/cpu-device.ts';
 import { read, readAll, tensor } from '../engine/create.ts';
 import { CheckpointError, IsnetError, ShapeError } from '../engine/errors.ts';
-import { openDevice } from '../engine/node-device.ts';
 import type { Device } from '../engine/tensor.ts';
 import { exportOnnx } from '../isnet/onnx/export.ts';
 import { importOnnx } from '../isnet/onnx/import.ts';
@@ -19,13 +18,13 @@ import type { Module } from '../nn/module.ts';
 import { loadStateDict, readTensors, stateLayout } from '../nn/state-dict.ts';
 import { goldenJson } from './golden-files.ts';
 import { relativeError } from './golden-flex.ts';
+import { withGpu } from './gpu.ts';
 import { filledNet, imagesFor, onnxNets, upload } from './onnx-nets.ts';
 
 let gpu: Device;
-beforeAll(async () => {
-  gpu = await openDevice();
+withGpu((device) => {
+  gpu = device;
 });
-afterAll(() => gpu?.close());
 
 const names = Object.keys(onnxNets);
 

@@ -1,14 +1,14 @@
 // Every op in ops/index.ts proves itself on its own examples: slope, slope of the slope, GPU against reference.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
 import { tensor } from '../engine/create.ts';
 import { adjoint } from '../engine/grad.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { apply } from '../engine/op.ts';
 import { add } from '../engine/ops/arithmetic.ts';
 import { allOps } from '../engine/ops/index.ts';
 import { sizeOf } from '../engine/shape.ts';
 import type { Device, Example, Op, Tensor } from '../engine/tensor.ts';
+import { withGpu } from './gpu.ts';
 import { type Free, gradientError, probe, randomValues } from './gradcheck.ts';
 
 type AnyOp = Op<unknown>;
@@ -94,10 +94,9 @@ describe('the slope of the slope of each op is its finite difference', () => {
 
 describe('the GPU computes what the reference means', () => {
   let gpu: Device;
-  beforeAll(async () => {
-    gpu = await openDevice();
+  withGpu((device) => {
+    gpu = device;
   });
-  afterAll(() => gpu?.close());
 
   test.each(cases)('$name', async ({ op, example }) => {
     const all = inputsOf(op, example);

@@ -1,28 +1,23 @@
 // Maxima, sorting and indexing where the op tests cannot look: ties, NaN, zeros of both signs, long rows.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
 import { read, tensor } from '../engine/create.ts';
 import { adjoint } from '../engine/grad.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { argmax, max } from '../engine/ops/argmax.ts';
 import { gather, scatterAdd, where } from '../engine/ops/indexing.ts';
 import { softmax } from '../engine/ops/softmax.ts';
 import { argsort, rank, sort } from '../engine/ops/sort.ts';
 import type { Device } from '../engine/tensor.ts';
+import { bothDevices, withGpu } from './gpu.ts';
 import { randomValues } from './gradcheck.ts';
 
 const { NaN: nan } = Number;
-const devices: { name: string; open: () => Promise<Device> }[] = [
-  { name: 'CPU', open: async () => new CpuDevice() },
-  { name: 'GPU', open: () => openDevice() },
-];
 
-describe.each(devices)('on the $name', ({ open }) => {
+describe.each(bothDevices)('on the $name', ({ withDevice }) => {
   let device: Device;
-  beforeAll(async () => {
-    device = await open();
+  withDevice((its) => {
+    device = its;
   });
-  afterAll(() => device?.close());
 
   const row = (values: number[]) => tensor(device, values, [values.length]);
 
@@ -86,10 +81,9 @@ describe.each(devices)('on the $name', ({ open }) => {
 
 describe('long rows on the GPU', () => {
   let gpu: Device;
-  beforeAll(async () => {
-    gpu = await openDevice();
+  withGpu((device) => {
+    gpu = device;
   });
-  afterAll(() => gpu?.close());
 
   // One below, at and above the sizes at which the number of merges changes.
   test.each([1, 8, 9, 255, 257, 784, 5000])('%i elements are sorted as the reference sorts', async (n) => {

@@ -13,8 +13,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
-import { requestNodeAdapter } from '../engine/node-adapter.ts';
 import { withoutDriverRemarks } from './driver-remarks.ts';
+import { hasGpu } from './gpu.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
@@ -100,14 +100,7 @@ const packed = await pack().catch((error) => {
 const bare = await projectWith('bare', [packed.archive]);
 const equipped =
   bare && isSwiftShaderPlatform ? await projectWith('equipped', [packed.archive, chromium]) : bare;
-const hasAdapter = await requestNodeAdapter().then(
-  () => true,
-  (error) => {
-    if (process.env.CI === 'true') throw error;
-    console.warn(`package.test: GPU tests are SKIPPED, ${error.message}`);
-    return false;
-  },
-);
+const hasAdapter = await hasGpu();
 
 describe('the package', () => {
   test('holds the compiled library with its types, the kernels and the papers, and nothing else', () => {

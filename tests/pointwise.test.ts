@@ -1,23 +1,18 @@
 // Elementwise functions where the op tests cannot look: near 0, at the edge of their domain and beyond it.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { CpuDevice } from '../engine/cpu-device.ts';
+import { describe, expect, test } from 'vitest';
 import { read, tensor } from '../engine/create.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { exp, log, log1p, power, sigmoid, softplus } from '../engine/ops/pointwise.ts';
 import { logSoftmax } from '../engine/ops/softmax.ts';
 import type { Device } from '../engine/tensor.ts';
+import { bothDevices } from './gpu.ts';
 
 const { NaN: nan } = Number;
 
-describe.each([
-  { name: 'CPU', open: async (): Promise<Device> => new CpuDevice() },
-  { name: 'GPU', open: (): Promise<Device> => openDevice() },
-])('on the $name', ({ open }) => {
+describe.each(bothDevices)('on the $name', ({ withDevice }) => {
   let device: Device;
-  beforeAll(async () => {
-    device = await open();
+  withDevice((its) => {
+    device = its;
   });
-  afterAll(() => device?.close());
 
   const row = (values: readonly number[]) => tensor(device, values.map(Math.fround), [values.length]);
   /** Largest error relative to each number by itself. */

@@ -1,15 +1,15 @@
 // Pooling where the op tests cannot look: PyTorch's choices on ties, NaN and edges, and batches that differ.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
 import { read, tensor } from '../engine/create.ts';
 import { adjoint, stepOfOp } from '../engine/grad.ts';
 import { metaTensor } from '../engine/meta-device.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { adaptiveAvgPool2d, avgPool2d } from '../engine/ops/avg-pool.ts';
 import { maxPool2d, maxPool2dWithIndices, poolScatter } from '../engine/ops/max-pool.ts';
 import type { Shape } from '../engine/shape.ts';
 import type { Device, Tensor } from '../engine/tensor.ts';
 import { walk } from '../engine/walk.ts';
+import { withGpu } from './gpu.ts';
 
 const cpu = new CpuDevice();
 const onCpu = (values: number[], shape: Shape) => tensor(cpu, values, shape);
@@ -78,10 +78,9 @@ describe('bad input is named', () => {
 
 describe('on the GPU', () => {
   let gpu: Device;
-  beforeAll(async () => {
-    gpu = await openDevice();
+  withGpu((device) => {
+    gpu = device;
   });
-  afterAll(() => gpu?.close());
 
   test('NaN wins every window that sees it, and ties go to the first', async () => {
     const x = [1, Number.NaN, 3, 3, 5, 6, 3, 3];

@@ -9,19 +9,15 @@ import { adapterProfile, keepAlive } from '../engine/adapter-profile.ts';
 import { DeviceError } from '../engine/errors.ts';
 import { GpuDevice } from '../engine/gpu-device.ts';
 import { requestNodeAdapter } from '../engine/node-adapter.ts';
-import { openDevice } from '../engine/node-device.ts';
 import type { DispatchSummary } from '../engine/profiler.ts';
 import { memorySource } from '../isnet/data/source.ts';
 import { type KernelProfile, kernelTable } from '../isnet/kernel-profile.ts';
 import { profileSteps } from '../isnet/profile.ts';
 import { completeConfig } from '../isnet/quickstart-config.ts';
 import { loadShaders } from '../shaders/catalogue.ts';
+import { openGpu } from './gpu.ts';
 
-const device = await openDevice().catch((error) => {
-  if (process.env.CI === 'true') throw error;
-  console.warn(`profile.test: GPU tests are SKIPPED, ${error.message}`);
-  return undefined;
-});
+const device = await openGpu();
 afterAll(() => device?.close());
 
 /** Where the six columns of a table end, and for the last one begin; of its head and of each of its rows. */

@@ -1,17 +1,16 @@
 // Random tensors: equal bits on every device, and the distributions they claim.
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
 import { tensor } from '../engine/create.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { dropoutMask, normal, uniform } from '../engine/ops/random.ts';
 import { threefry2x32 } from '../engine/random-bits.ts';
 import type { Device } from '../engine/tensor.ts';
+import { withGpu } from './gpu.ts';
 
 let gpu: Device;
-beforeAll(async () => {
-  gpu = await openDevice();
+withGpu((device) => {
+  gpu = device;
 });
-afterAll(() => gpu?.close());
 
 const cpu = new CpuDevice();
 const key = (device: Device) => tensor(device, [16777215, 12345], [2]);

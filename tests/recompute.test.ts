@@ -1,10 +1,9 @@
 // What is computed again in place of being kept: the same bits in less memory, whatever was overwritten in between.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { capture } from '../engine/capture.ts';
 import { assign, readAll, tensor } from '../engine/create.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import { backward } from '../engine/grad.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { add, mul } from '../engine/ops/arithmetic.ts';
 import { sum } from '../engine/ops/broadcast.ts';
 import { matmul } from '../engine/ops/matmul.ts';
@@ -20,13 +19,13 @@ import { Conv2d, Dropout, Flatten, Linear, ReLU } from '../nn/layers.ts';
 import { Sequential } from '../nn/module.ts';
 import { Adam } from '../nn/optim.ts';
 import { randomTensor, valuesOf } from './captured.ts';
+import { withGpu } from './gpu.ts';
 import { initOn, stripedDataset } from './small-nets.ts';
 
 let gpu: GpuDevice;
-beforeAll(async () => {
-  gpu = await openDevice();
+withGpu((device) => {
+  gpu = device;
 });
-afterAll(() => gpu?.close());
 
 const modes: readonly Recompute[] = ['none', 'cheap', 'all'];
 

@@ -1,10 +1,9 @@
 // Sums, moments and rank weights where the op tests cannot look: large means, long rows, ties, what is left out.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
 import { read, tensor } from '../engine/create.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import { adjoint } from '../engine/grad.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { mul, sumProduct } from '../engine/ops/arithmetic.ts';
 import { sum } from '../engine/ops/broadcast.ts';
 import { channelMoments } from '../engine/ops/moments.ts';
@@ -12,13 +11,13 @@ import { rankWeights } from '../engine/ops/rank-weights.ts';
 import type { Device, Tensor } from '../engine/tensor.ts';
 import { countingRanks, gwrp } from '../isnet/gwrp.ts';
 import { expectClose } from './close.ts';
+import { withGpu } from './gpu.ts';
 import { randomValues } from './gradcheck.ts';
 
 let gpu: GpuDevice;
-beforeAll(async () => {
-  gpu = await openDevice();
+withGpu((device) => {
+  gpu = device;
 });
-afterAll(() => gpu?.close());
 
 const cpu = new CpuDevice();
 const random = (device: Device, name: string, shape: number[]): Tensor =>

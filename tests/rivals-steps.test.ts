@@ -1,9 +1,8 @@
 // Every method learns; and on the device it learns captured what it learns uncaptured.
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { CpuDevice } from '../engine/cpu-device.ts';
 import { assign, readAll, tensor } from '../engine/create.ts';
 import { backward } from '../engine/grad.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { scope } from '../engine/scope.ts';
 import { type Device, release, type Tensor } from '../engine/tensor.ts';
 import { uploadBatch } from '../isnet/batch.ts';
@@ -11,15 +10,15 @@ import { methods } from '../isnet/rivals/index.ts';
 import type { Phase } from '../isnet/rivals/method.ts';
 import { TrainStep } from '../isnet/train-step.ts';
 import { Adam } from '../nn/optim.ts';
+import { withGpu } from './gpu.ts';
 import { meanOf, planOf } from './rivals.ts';
 import { smallDataset } from './small-nets.ts';
 import { isThorough } from './thorough.ts';
 
 let gpu: Device;
-beforeAll(async () => {
-  gpu = await openDevice();
+withGpu((device) => {
+  gpu = device;
 });
-afterAll(() => gpu?.close());
 
 const dataset = smallDataset();
 const RATE = 0.02;

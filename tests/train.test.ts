@@ -155,6 +155,19 @@ describe('evaluation refuses', () => {
   });
 });
 
+test('a model in training is so again after measures that fail', async () => {
+  const model = newModel().train();
+  const fails = () => {
+    throw new Error('stop');
+  };
+  const layer = { variant: 'stochastic', deepSupervision: ['nowhere'] } as const;
+  await expect(naturalRange(device, model, images(), layer)).rejects.toThrow(/nowhere/);
+  expect(model.isTraining).toBe(true);
+  const options = { indices: [0], attribution: fails };
+  await expect(compareModels(device, [{ name: 'it', model }], images(), options)).rejects.toThrow('stop');
+  expect(model.isTraining).toBe(true);
+});
+
 test('a classifier trains without masks, and an ISNet on images without an object if asked', async () => {
   const train0 = images({ masks: maskOfSample3(0) });
   const finished = { isInterrupted: false };

@@ -26,6 +26,7 @@ export function progressDisplay(): ProgressDisplay {
 
 type StepEvent = Extract<RunEvent, { kind: 'step' }>;
 type EpochEvent = Extract<RunEvent, { kind: 'epoch' }>;
+type WarningEvent = Extract<RunEvent, { kind: 'warning' }>;
 
 function stepLine({ role, epochs, report, secondsLeft }: StepEvent): string {
   const { epoch, total, imagesPerSecond } = report;
@@ -50,6 +51,11 @@ function duration(seconds: number): string {
   return minutes > 0 ? `${minutes} min ${whole % 60} s` : `${whole} s`;
 }
 
+/** The line of what stays to be read; of the rest each display shows what it can. */
+function lineOf(event: EpochEvent | WarningEvent): string {
+  return event.kind === 'epoch' ? epochLine(event) : `warning: ${event.text}`;
+}
+
 function lineDisplay(): ProgressDisplay {
   let lastMs = performance.now();
   const log = (line: string): void => {
@@ -60,9 +66,8 @@ function lineDisplay(): ProgressDisplay {
     log,
     stop() {},
     show(event) {
-      if (event.kind === 'epoch') log(epochLine(event));
-      else if (event.kind === 'warning') log(`warning: ${event.text}`);
-      else if (event.kind === 'part') log(`${event.text} ...`);
+      if (event.kind === 'part') log(`${event.text} ...`);
+      else if (event.kind !== 'step') log(lineOf(event));
       else if (performance.now() - lastMs >= MS_PER_LINE) log(stepLine(event));
     },
   };
@@ -94,10 +99,9 @@ function barDisplay(): ProgressDisplay {
     log,
     stop,
     show(event) {
-      if (event.kind === 'epoch') log(epochLine(event));
-      else if (event.kind === 'warning') log(`warning: ${event.text}`);
-      else if (event.kind === 'part') show(1, 0, `${event.text} ...`);
-      else show(event.report.stepCount, event.report.step, stepLine(event));
+      if (event.kind === 'part') show(1, 0, `${event.text} ...`);
+      else if (event.kind === 'step') show(event.report.stepCount, event.report.step, stepLine(event));
+      else log(lineOf(event));
     },
   };
 }

@@ -57,7 +57,10 @@ export async function eachBatch(
 }
 
 /** Computes tensors in a scope and reads them. */
-export async function readings(device: Device, compute: () => Tensor[]): Promise<ArrayLike<number>[]> {
+export async function readings(
+  device: Device,
+  compute: () => Tensor[],
+): Promise<(Float64Array | Float32Array)[]> {
   const results = scope(device, compute);
   const values = await readAll(results);
   for (const t of results) release(t);

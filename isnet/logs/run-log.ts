@@ -6,9 +6,9 @@ import { writeFileAtomically } from '../../engine/files.ts';
 import { type CollapseSigns, deadestLayer } from '../collapse.ts';
 import type { LossReport } from '../loss-meter.ts';
 import type { RelevanceRange } from '../range.ts';
-import { appendToLog, type RunFolder, RunFolderError, readLog } from '../run-folder.ts';
+import { appendToLog, exists, type RunFolder, RunFolderError, readLog } from '../run-folder.ts';
 import type { EpochReport, StepReport } from '../train.ts';
-import { epochLine, epochTable } from './epoch-line.ts';
+import { type EpochLine, epochLine, epochTable } from './epoch-line.ts';
 import { firstRecord, restartRecord, scalarsRecord } from './tensorboard.ts';
 
 /** The logs of one model of a run. */
@@ -60,6 +60,19 @@ export class RunLog {
   async close(): Promise<void> {
     await this.#events?.close();
   }
+}
+
+/** The signs of the epochs of a model up to a step. Throws RunFolderError where the log is damaged. */
+export async function loggedSigns(
+  folder: RunFolder,
+  model: string,
+  lastStep: number,
+): Promise<CollapseSigns[]> {
+  if (!(await exists(folder.log))) return [];
+  const lines = (await readLog(folder)) as EpochLine[];
+  const own = lines.filter((line) => line.model === model && line.step <= lastStep);
+  // Runs from before there were signs have none.
+  return own.flatMap(({ collapse }) => collapse ?? []);
 }
 
 function named(group: string, { total, classification, heatmap }: LossReport): Record<string, number> {
