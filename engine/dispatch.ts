@@ -34,7 +34,7 @@ export interface ConvGeometry {
 export type ConvDirection = 'forward' | 'input' | 'weight';
 
 /** The ways to compute a direction of a convolution, see conv-plan.ts. */
-export type ConvVariant = 'product' | 'taps' | 'direct';
+export type ConvVariant = 'product' | 'taps' | 'direct' | 'windows';
 
 /** In what products of matrices and convolutions compute; see `OpenDeviceOptions`. */
 export type Precision = 'f32' | 'mixed';

@@ -82,8 +82,16 @@ class Fields {
   }
 }
 
-/** `fn index_<k>(i)`: flat index into the input for item i of the kernel. */
-function indexFunction(k: number, levels: readonly Level[], fields: Fields): string {
+/** Index functions by the levels that they divide by. Inputs that lie alike share one: a compiler then divides once for all. */
+type IndexFunctions = Map<string, string>;
+
+/** `fn index_<k>(i)`: flat index into the input for item i of the kernel. None if `known` has one; `name` is the one to call. */
+function indexFunction(k: number, levels: readonly Level[], fields: Fields, known: IndexFunctions) {
+  const key = JSON.stringify(levels);
+  const knownName = known.get(key);
+  if (knownName) return { name: knownName, functions: '' };
+  const name = `index_${k}`;
+  known.set(key, name);
   const lines = ['var rest = i;', 'var index = 0u;'];
   for (let level = levels.length - 1; level >= 0; level--) {
     const { n, stride } = levels[level];
@@ -95,11 +103,14 @@ function indexFunction(k: number, levels: readonly Level[], fields: Fields): str
     }
     if (!isOutermost) lines.push(`rest /= ${size};`);
   }
-  return `fn index_${k}(i: u32) -> u32 {\n  ${lines.join('\n  ')}\n  return index;\n}\n`;
+  return {
+    name,
+    functions: `fn ${name}(i: u32) -> u32 {\n  ${lines.join('\n  ')}\n  return index;\n}\n`,
+  };
 }
 
 /** Binding, helper function and expression for one input. */
-function inputText(k: number, input: MapInput, elementCount: number, fields: Fields) {
+function inputText(k: number, input: MapInput, elementCount: number, fields: Fields, known: IndexFunctions) {
   const levels = levelsOf(input);
   const access = accessOf(levels, elementCount);
   const name = `in_${k}`;
@@ -108,21 +119,21 @@ function inputText(k: number, input: MapInput, elementCount: number, fields: Fie
   if (access === 'run') return { binding, functions: '', expression: `${name}[i]` };
   if (access === 'scalar') return { binding, functions: '', expression: `Vec(${name}[0])` };
   if (access === 'gather') {
-    const functions = indexFunction(k, levels, fields);
+    const { name: index, functions } = indexFunction(k, levels, fields, known);
     // The last item may reach past the tensor, where there may be nothing to read.
-    const at = (lane: number) => `${name}[index_${k}(min(4u * i + ${lane}u, params.last))]`;
+    const at = (lane: number) => `${name}[${index}(min(4u * i + ${lane}u, params.last))]`;
     return { binding, functions, expression: `Vec(${[0, 1, 2, 3].map(at).join(', ')})` };
   }
   const inner = levels[levels.length - 1];
   const outer = levels.slice(0, -1);
   const quarter = { n: inner.n / 4, stride: inner.stride };
   if (access === 'splat') {
-    const functions = indexFunction(k, [...outer, quarter], fields);
-    return { binding, functions, expression: `Vec(${name}[index_${k}(i)])` };
+    const { name: index, functions } = indexFunction(k, [...outer, quarter], fields, known);
+    return { binding, functions, expression: `Vec(${name}[${index}(i)])` };
   }
   const rows = outer.map(({ n, stride }) => ({ n, stride: stride / 4 }));
-  const functions = indexFunction(k, [...rows, quarter], fields);
-  return { binding, functions, expression: `${name}[index_${k}(i)]` };
+  const { name: index, functions } = indexFunction(k, [...rows, quarter], fields, known);
+  return { binding, functions, expression: `${name}[${index}(i)]` };
 }
 
 const nameOfValue = (v: MapValue): string => ('input' in v ? `x_${v.input}` : `y_${v.result}`);
@@ -169,7 +180,8 @@ export function fusedDispatch(
   const fields = new Fields();
   for (const [name, value] of Object.entries(span.params)) fields.add(name, value);
   fields.add('last', elementCount - 1);
-  const reads = inputs.map((input, k) => inputText(k, input, elementCount, fields));
+  const known: IndexFunctions = new Map();
+  const reads = inputs.map((input, k) => inputText(k, input, elementCount, fields, known));
   const functions = new Map(steps.flatMap(({ map }) => [...functionsOf(map.functions)]));
   // Ops that compute the same share a function.
   const applies = new Map<string, string>();

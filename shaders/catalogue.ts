@@ -44,6 +44,8 @@ export const shaderUrls = {
   conv_direct: new URL('./conv_direct.wgsl', import.meta.url),
   conv_direct_input: new URL('./conv_direct_input.wgsl', import.meta.url),
   conv_direct_weight: new URL('./conv_direct_weight.wgsl', import.meta.url),
+  conv_windows: new URL('./conv_windows.wgsl', import.meta.url),
+  conv_windows_weight: new URL('./conv_windows_weight.wgsl', import.meta.url),
 } as const;
 
 export type ShaderName = keyof typeof shaderUrls;

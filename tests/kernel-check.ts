@@ -35,13 +35,17 @@ const askedFor: Record<string, readonly [variant: GemmVariant, changes: Partial<
   'a software adapter with tiles': ['tiled', onSoftware],
 };
 
+/** Windows would take most convolutions away from the products. */
+const noWindows: AdapterProfile['chooseConv'] = (direction, sizes) =>
+  possibleConvVariants(direction, sizes).includes('windows') ? 'product' : undefined;
+
 /** Adapters that differ in how they multiply matrices: small products must reach what is made for large ones. */
 export const gemmAdapters: typeof adapters = {
   ...adapters,
   ...Object.fromEntries(
     Object.entries(askedFor).map(([name, [variant, changes]]) => [
       name,
-      (own: AdapterProfile) => ({ ...own, ...changes, chooseGemm: () => variant }),
+      (own: AdapterProfile) => ({ ...own, ...changes, chooseGemm: () => variant, chooseConv: noWindows }),
     ]),
   ),
 };
@@ -51,27 +55,30 @@ export const canRun = (name: string, { subgroupSize }: AdapterProfile): boolean 
   askedFor[name]?.[0] !== 'panel' || subgroupSize > 0;
 
 /** Adapters that compute every convolution in one way, where that is possible. */
-export const convAdapters: Record<string, ConvVariant> = {
-  'all convolutions as products': 'product',
-  'all convolutions by taps': 'taps',
-  'all convolutions directly': 'direct',
+export const convAdapters: Record<string, readonly [way: ConvVariant, changes?: Partial<AdapterProfile>]> = {
+  'all convolutions as products': ['product'],
+  'all convolutions by taps': ['taps'],
+  'all convolutions directly': ['direct'],
+  'all convolutions by windows': ['windows'],
+  'all convolutions by windows on a GPU': ['windows', onGpu],
+  'all convolutions by windows in few workgroups': ['windows', { maxWorkgroupsPerDimension: 3 }],
 };
 
 /** The op with its kernel planned for another adapter. A plan without the kernel that this one asks for is an error. */
 export function plannedFor<A>(op: Op<A>, name: string): Op<A> {
   const kernel: Op<A>['kernel'] = (request) => {
-    const wanted = convAdapters[name];
-    if (!wanted) {
+    if (!convAdapters[name]) {
       const plan = op.kernel({ ...request, adapter: gemmAdapters[name](request.adapter) });
       if (askedFor[name]) checkProducts(plan, askedFor[name][0]);
       return plan;
     }
+    const [wanted, changes] = convAdapters[name];
     let isPossible = false;
     const chooseConv: AdapterProfile['chooseConv'] = (direction, sizes) => {
       isPossible = possibleConvVariants(direction, sizes).includes(wanted);
       return wanted;
     };
-    const plan = op.kernel({ ...request, adapter: { ...request.adapter, chooseConv } });
+    const plan = op.kernel({ ...request, adapter: { ...request.adapter, ...changes, chooseConv } });
     const way = convVariantOf(plan);
     if (isPossible && way !== wanted) throw new Error(`${op.name}: planned as ${way} instead of ${wanted}`);
     return plan;
@@ -86,6 +93,7 @@ const shadersOf = ({ steps }: KernelPlan): string[] =>
 export function convVariantOf(plan: KernelPlan): ConvVariant {
   const shaders = shadersOf(plan);
   if (shaders.some((shader) => shader.startsWith('conv_direct'))) return 'direct';
+  if (shaders.some((shader) => shader.startsWith('conv_windows'))) return 'windows';
   return shaders.includes('col2im') ? 'taps' : 'product';
 }
 

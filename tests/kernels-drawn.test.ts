@@ -1,10 +1,9 @@
 // Every kernel that depends on how axes lie, on shapes drawn at random: those of a list are the ones that were thought of.
 import * as fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
 import { tensor } from '../engine/create.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { apply } from '../engine/op.ts';
 import { argmaxOp } from '../engine/ops/argmax.ts';
 import { addOp, divOp, mulOp, subOp, sumProductOp } from '../engine/ops/arithmetic.ts';
@@ -20,15 +19,15 @@ import { logSoftmaxOp, softmaxOp } from '../engine/ops/softmax.ts';
 import { argsortOp } from '../engine/ops/sort.ts';
 import { formatShape, type Shape, sizeOf } from '../engine/shape.ts';
 import type { Example, Op } from '../engine/tensor.ts';
+import { withGpu } from './gpu.ts';
 import { randomValues } from './gradcheck.ts';
 import { adapters, BOUND, errorOnGpu, plannedFor } from './kernel-check.ts';
 import { isThorough } from './thorough.ts';
 
 let gpu: GpuDevice;
-beforeAll(async () => {
-  gpu = await openDevice();
+withGpu((device) => {
+  gpu = device;
 });
-afterAll(() => gpu?.close());
 
 /** An op with everything it is applied to, in a form in which calls of all ops are alike. */
 interface Call {

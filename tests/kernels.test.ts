@@ -1,8 +1,7 @@
 // Every kernel but those of products (kernels-gemm.test.ts), whatever the adapter would choose, against the reference.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { tensor } from '../engine/create.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
-import { openDevice } from '../engine/node-device.ts';
 import { apply } from '../engine/op.ts';
 import { argmaxOp } from '../engine/ops/argmax.ts';
 import { reduceSumOp } from '../engine/ops/broadcast.ts';
@@ -11,13 +10,13 @@ import { matmulOp } from '../engine/ops/matmul.ts';
 import { softmaxOp } from '../engine/ops/softmax.ts';
 import { formatShape, type Shape } from '../engine/shape.ts';
 import type { Example, Op } from '../engine/tensor.ts';
+import { withGpu } from './gpu.ts';
 import { adapters, BOUND, errorOnGpu, plannedFor } from './kernel-check.ts';
 
 let gpu: GpuDevice;
-beforeAll(async () => {
-  gpu = await openDevice();
+withGpu((device) => {
+  gpu = device;
 });
-afterAll(() => gpu?.close());
 
 const errorOf = <A>(
   op: Op<A>,
@@ -26,101 +25,99 @@ const errorOf = <A>(
   example?: Pick<Example<A>, 'range' | 'fixed'>,
 ) => errorOnGpu(gpu, op, shapes, attrs, example);
 
+/** What one thread does not do alone: sums, maxima, orders and broadcasts that are longer. */
+const longCases: readonly [op: string, shapes: readonly Shape[], attrs: unknown][] = [
+  ['reduceSum', [[3, 1000, 5]], { axes: [1] }],
+  ['reduceSum', [[2, 0, 3]], { axes: [1] }],
+  ['reduceSum', [[20000]], { axes: [0] }],
+  ['reduceSum', [[4999]], { axes: [0] }],
+  ['reduceSum', [[67, 10]], { axes: [1] }],
+  ['reduceSum', [[5, 9001]], { axes: [1] }],
+  ['reduceSum', [[1031, 8]], { axes: [0] }],
+  ['reduceSum', [[37, 6, 140]], { axes: [0, 2] }],
+  ['reduceSum', [[7, 2, 41, 3, 8]], { axes: [0, 2, 4] }],
+  ['reduceSum', [[6, 3, 41, 2, 4]], { axes: [1, 3] }],
+  [
+    'sumProduct',
+    [
+      [3, 2, 700],
+      [2, 700],
+    ],
+    { axes: [2] },
+  ],
+  [
+    'sumProduct',
+    [
+      [3, 2, 5, 44],
+      [2, 1, 44],
+    ],
+    { axes: [2, 3] },
+  ],
+  [
+    'sumProduct',
+    [
+      [63, 4, 30],
+      [63, 4, 30],
+    ],
+    { axes: [0, 2] },
+  ],
+  [
+    'sumProduct',
+    [
+      [50, 64],
+      [50, 1],
+    ],
+    { axes: [0] },
+  ],
+  ['channelMoments', [[50, 3, 2, 8]], {}],
+  ['channelMoments', [[6, 2, 51]], {}],
+  ['channelMoments', [[900, 70]], {}],
+  ['rankWeights', [[3, 784]], { decay: 0.95, keep: 158 }],
+  ['rankWeights', [[2, 301]], { decay: 0.95, keep: 100 }],
+  ['rankWeights', [[2, 301]], { decay: 0.95, keep: 280 }],
+  ['argmax', [[3, 1000, 5]], { axis: 1 }],
+  ['argmax', [[67, 10]], { axis: 1 }],
+  ['argmax', [[3, 9001]], { axis: 1 }],
+  ['argsort', [[3, 301]], { descending: true }],
+  ['softmax', [[70, 9, 3]], { axis: 1 }],
+  ['softmax', [[67, 300]], { axis: 1 }],
+  ['softmax', [[67, 10]], { axis: 1 }],
+  ['logSoftmax', [[5, 331]], { axis: 1 }],
+  ['logSoftmax', [[70, 1]], { axis: 1 }],
+  [
+    'add',
+    [
+      [7, 1, 5, 12],
+      [3, 1, 12],
+    ],
+    {},
+  ],
+  [
+    'mul',
+    [
+      [7, 1, 12, 5],
+      [1, 3, 1, 5],
+    ],
+    {},
+  ],
+  ['exp', [[1237]], {}],
+  ['permute', [[3, 4, 5, 6, 7]], { order: [4, 2, 0, 3, 1] }],
+];
+
+const opNamed = (wanted: string) => allOps.find(({ name }) => name === wanted) as Op<unknown>;
+
+// A test for each op: it compiles the programs of that op, which takes seconds on a busy machine.
 describe.each(Object.keys(adapters))('kernels chosen for %s', (name) => {
-  // Compiles a program for most ops, hence seconds.
-  test('every op on its examples', { timeout: 60_000 }, async () => {
-    for (const op of allOps) {
-      const planned = plannedFor(op, name);
-      for (const { inputs, attrs, range, fixed } of op.examples) {
-        const error = await errorOf(planned, inputs, attrs ?? {}, { range, fixed });
-        expect(error, `${op.name} ${inputs.map(formatShape)}`).toBeLessThan(BOUND);
-      }
+  test.each(allOps.map((op) => [op.name, op] as const))('%s on its examples', async (_, op) => {
+    const planned = plannedFor(op, name);
+    for (const { inputs, attrs, range, fixed } of op.examples) {
+      const error = await errorOf(planned, inputs, attrs ?? {}, { range, fixed });
+      expect(error, `${op.name} ${inputs.map(formatShape)}`).toBeLessThan(BOUND);
     }
   });
 
-  test('sums, maxima, orders and broadcasts longer than a thread takes', async () => {
-    const plan = (op: string) => plannedFor(allOps.find(({ name }) => name === op) as Op<unknown>, name);
-    const cases: [string, Shape[], unknown][] = [
-      ['reduceSum', [[3, 1000, 5]], { axes: [1] }],
-      ['reduceSum', [[2, 0, 3]], { axes: [1] }],
-      ['reduceSum', [[20000]], { axes: [0] }],
-      ['reduceSum', [[4999]], { axes: [0] }],
-      ['reduceSum', [[67, 10]], { axes: [1] }],
-      ['reduceSum', [[5, 9001]], { axes: [1] }],
-      ['reduceSum', [[1031, 8]], { axes: [0] }],
-      ['reduceSum', [[37, 6, 140]], { axes: [0, 2] }],
-      ['reduceSum', [[7, 2, 41, 3, 8]], { axes: [0, 2, 4] }],
-      ['reduceSum', [[6, 3, 41, 2, 4]], { axes: [1, 3] }],
-      [
-        'sumProduct',
-        [
-          [3, 2, 700],
-          [2, 700],
-        ],
-        { axes: [2] },
-      ],
-      [
-        'sumProduct',
-        [
-          [3, 2, 5, 44],
-          [2, 1, 44],
-        ],
-        { axes: [2, 3] },
-      ],
-      [
-        'sumProduct',
-        [
-          [63, 4, 30],
-          [63, 4, 30],
-        ],
-        { axes: [0, 2] },
-      ],
-      [
-        'sumProduct',
-        [
-          [50, 64],
-          [50, 1],
-        ],
-        { axes: [0] },
-      ],
-      ['channelMoments', [[50, 3, 2, 8]], {}],
-      ['channelMoments', [[6, 2, 51]], {}],
-      ['channelMoments', [[900, 70]], {}],
-      ['rankWeights', [[3, 784]], { decay: 0.95, keep: 158 }],
-      ['rankWeights', [[2, 301]], { decay: 0.95, keep: 100 }],
-      ['rankWeights', [[2, 301]], { decay: 0.95, keep: 280 }],
-      ['argmax', [[3, 1000, 5]], { axis: 1 }],
-      ['argmax', [[67, 10]], { axis: 1 }],
-      ['argmax', [[3, 9001]], { axis: 1 }],
-      ['argsort', [[3, 301]], { descending: true }],
-      ['softmax', [[70, 9, 3]], { axis: 1 }],
-      ['softmax', [[67, 300]], { axis: 1 }],
-      ['softmax', [[67, 10]], { axis: 1 }],
-      ['logSoftmax', [[5, 331]], { axis: 1 }],
-      ['logSoftmax', [[70, 1]], { axis: 1 }],
-      [
-        'add',
-        [
-          [7, 1, 5, 12],
-          [3, 1, 12],
-        ],
-        {},
-      ],
-      [
-        'mul',
-        [
-          [7, 1, 12, 5],
-          [1, 3, 1, 5],
-        ],
-        {},
-      ],
-      ['exp', [[1237]], {}],
-      ['permute', [[3, 4, 5, 6, 7]], { order: [4, 2, 0, 3, 1] }],
-    ];
-    for (const [op, shapes, attrs] of cases) {
-      const error = await errorOf(plan(op), shapes, attrs);
-      expect(error, `${op} ${shapes.map(formatShape)}`).toBeLessThan(BOUND);
-    }
+  test.each(longCases)('%s longer than a thread takes: %j, %j', async (op, shapes, attrs) => {
+    expect(await errorOf(plannedFor(opNamed(op), name), shapes, attrs)).toBeLessThan(BOUND);
   });
 });
 

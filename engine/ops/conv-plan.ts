@@ -1,6 +1,7 @@
 // How the three directions of conv2d run: as products of matrices, or directly where those would have too few rows.
 import type { AdapterProfile, ConvDirection, ConvGeometry, ConvVariant, KernelPlan } from '../dispatch.ts';
 import { canBeDirect, isFastestDirect, planDirect } from './conv-direct.ts';
+import { canBeWindows, isFastestByWindows, planWindows } from './conv-windows.ts';
 import { canGoByTaps, isCheaperByTaps, planConvProduct, planInputByTaps } from './gemm-conv.ts';
 
 /**
@@ -10,6 +11,7 @@ import { canGoByTaps, isCheaperByTaps, planConvProduct, planInputByTaps } from '
 export function planConv2d(direction: ConvDirection, g: ConvGeometry, adapter: AdapterProfile): KernelPlan {
   const variant = chooseVariant(direction, g, adapter);
   if (variant === 'direct') return planDirect(direction, g, adapter);
+  if (variant === 'windows') return planWindows(direction, g, adapter);
   return variant === 'taps' ? planInputByTaps(g, adapter) : planConvProduct(direction, g, adapter);
 }
 
@@ -19,6 +21,7 @@ export function possibleConvVariants(direction: ConvDirection, g: ConvGeometry):
     product: true,
     taps: direction === 'input' && canGoByTaps(g),
     direct: canBeDirect(direction, g),
+    windows: canBeWindows(g),
   };
   return (Object.keys(isPossible) as ConvVariant[]).filter((variant) => isPossible[variant]);
 }
@@ -28,6 +31,7 @@ function chooseVariant(direction: ConvDirection, g: ConvGeometry, adapter: Adapt
   const possible = possibleConvVariants(direction, g);
   const override = adapter.chooseConv?.(direction, g);
   if (override && possible.includes(override)) return override;
+  if (possible.includes('windows') && isFastestByWindows(direction, g, adapter)) return 'windows';
   if (possible.includes('direct') && isFastestDirect(direction, g, adapter)) return 'direct';
   return possible.includes('taps') && isCheaperByTaps(g) ? 'taps' : 'product';
 }

@@ -15,7 +15,8 @@ export function planConvProduct(
   return planGemm(isDense(g) ? denseInputGradient(g) : stridedInputGradient(g), adapter);
 }
 
-const isDense = ({ stride }: ConvGeometry): boolean => stride[0] * stride[1] === 1;
+/** Whether an output pixel lies on each place of the window. */
+export const isDense = ({ stride }: ConvGeometry): boolean => stride[0] * stride[1] === 1;
 
 /** Where a map [N, channels, pixels] has its columns (image, pixel): one product per group, a row per channel. */
 function mapLayout(g: ConvGeometry, channels: number, pixels: number): RunLayout {
