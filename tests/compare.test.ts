@@ -153,6 +153,7 @@ describe('settings', () => {
     await claimFolder(folder, completeSettings({}, {}));
     const older = JSON.parse(readFileSync(join(folder, 'comparison.json'), 'utf8'));
     delete older.negativeSlope;
+    delete older.range;
     writeFileSync(join(folder, 'comparison.json'), JSON.stringify(older));
     await claimFolder(folder, completeSettings({}, {}));
     const other = completeSettings({ trainCount: 17 }, { epochs: 9 });
@@ -160,6 +161,13 @@ describe('settings', () => {
     await expect(claimFolder(folder, other)).rejects.toThrow(
       /with other settings \(trainCount 8000, now 17, training.epochs 4, now 9\); give those/,
     );
+  });
+
+  test('name a range of the relevance and larger networks', () => {
+    const settings = completeSettings({ networks: 'medium', range: { C1: 1, C2: 25 } }, {});
+    const name = { benchmark: 'mnist-marker', method: 'rrr', seed: 2 };
+    expect(cellOptions(name, settings)).toMatch(/--networks medium .* --range 1,25$/);
+    expect(() => completeSettings({ range: { C1: 2, C2: 1 } }, {})).toThrow(/isnet.range is/);
   });
 
   test('name leaky ReLUs', () => {

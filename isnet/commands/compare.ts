@@ -20,7 +20,7 @@ import { summarizeCells } from '../compare/summary.ts';
 import { csvOfCells, markdownCommands, markdownShares, markdownTables } from '../compare/tables.ts';
 import { methods as allMethods, methodNamed } from '../rivals/index.ts';
 import { RunFolderError, writeJson } from '../run-folder.ts';
-import { decimal, names, once, wholeNumber, wholeNumbers } from './parse.ts';
+import { decimal, names, once, range as rangeOption, wholeNumber, wholeNumbers } from './parse.ts';
 import { commandLine, exitCodes, withInterrupt } from './session.ts';
 
 interface CompareOptions {
@@ -36,6 +36,7 @@ interface CompareOptions {
   readonly lr: number;
   readonly negativeSlope: number;
   readonly heatmapWeight: number;
+  readonly range: ComparisonSettings['range'];
   readonly jobs: number;
   readonly output: string;
 }
@@ -65,7 +66,10 @@ export function addCompareCommand(program: Command, done: (exitCode: number) => 
     .option('--seeds <numbers>', 'seeds, separated by commas', once(wholeNumbers), [0])
     .addOption(
       program
-        .createOption('--networks <size>', 'networks of a few thousand parameters, or those of the papers')
+        .createOption(
+          '--networks <size>',
+          'small classifiers, larger ones for grounds full of texture, or the networks of the papers',
+        )
         .choices(networkSizes)
         .default(counts.networks),
     )
@@ -82,8 +86,14 @@ export function addCompareCommand(program: Command, done: (exitCode: number) => 
       counts.heatmapWeight,
     )
     .option(
+      '--range <C1,C2>',
+      'range of the foreground relevance in all ISNets, or natural, or running',
+      once(rangeOption),
+      counts.range,
+    )
+    .option(
       '--negative-slope <x>',
-      'leaky ReLUs in the small classifiers, with this slope below 0',
+      'leaky ReLUs in small and medium classifiers, with this slope below 0',
       once(decimal),
       counts.negativeSlope,
     )
@@ -117,9 +127,9 @@ async function compare(options: CompareOptions): Promise<number> {
 
 function settingsOf(options: CompareOptions): ComparisonSettings {
   const { epochs, batchSize, lr } = options;
-  const { networks, trainCount, validationCount, testCount, negativeSlope, heatmapWeight } = options;
+  const { networks, trainCount, validationCount, testCount, negativeSlope, heatmapWeight, range } = options;
   return completeSettings(
-    { networks, trainCount, validationCount, testCount, negativeSlope, heatmapWeight },
+    { networks, trainCount, validationCount, testCount, negativeSlope, heatmapWeight, range },
     { epochs, batchSize, learningRate: lr },
   );
 }

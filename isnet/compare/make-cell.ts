@@ -37,9 +37,9 @@ export async function makeCell(
   name: CellName,
   settings: ComparisonSettings,
 ): Promise<Omit<CellResult, 'command'>> {
-  const { trainCount, validationCount, testCount, heatmapWeight: P, training } = settings;
+  const { trainCount, validationCount, testCount, heatmapWeight: P, range, training } = settings;
   const { seed } = name;
-  const method = methodNamed(name.method, methodsWith({ P }));
+  const method = methodNamed(name.method, methodsWith({ P, range }));
   const size = { trainCount, validationCount, testCount, seed };
   const benchmark = await loadBenchmark(name.benchmark, size);
   const { tests } = benchmark;

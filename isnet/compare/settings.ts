@@ -3,25 +3,27 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UsageError } from '../../engine/errors.ts';
-import type { TrainingConfig } from '../config.ts';
+import type { RunConfig, TrainingConfig } from '../config.ts';
 import { completeConfig, quickstartConfig } from '../quickstart-config.ts';
 import { DEFAULT_P } from '../rivals/isnets.ts';
-import { type Networks, publishedNetworks, smallNetworks } from '../rivals/networks.ts';
+import { mediumBlocks, type Networks, publishedNetworks, smallNetworks } from '../rivals/networks.ts';
 import { exists, readJson, writeJson } from '../run-folder.ts';
 import type { CellName } from './cell.ts';
 
 /** Which networks the methods are built from: see `isnet/rivals/networks.ts`. */
-export const networkSizes = ['small', 'published'] as const;
+export const networkSizes = ['small', 'medium', 'published'] as const;
 
 export interface ComparisonSettings {
   readonly networks: (typeof networkSizes)[number];
   readonly trainCount: number;
   readonly validationCount: number;
   readonly testCount: number;
-  /** Slope below 0 of the ReLUs in the small classifiers; 0 for ReLU. */
+  /** Slope below 0 of the ReLUs in small and medium classifiers; 0 for ReLU. */
   readonly negativeSlope: number;
   /** Weight P of the heatmap loss in all ISNets. */
   readonly heatmapWeight: number;
+  /** C1 and C2 of all ISNets. */
+  readonly range: RunConfig['isnet']['range'];
   /** The budget of each phase of a method. */
   readonly training: TrainingConfig;
 }
@@ -36,6 +38,7 @@ export const defaultComparison: ComparisonSettings = {
   testCount,
   negativeSlope: 0,
   heatmapWeight: DEFAULT_P,
+  range: 'running',
   training: { ...quickstartConfig.classifier, epochs: 4, batchSize: 32, learningRate: 6e-3 },
 };
 
@@ -46,17 +49,17 @@ export function completeSettings(
 ): ComparisonSettings {
   const defined = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   const settings = { ...defaultComparison, ...defined };
-  const { networks, trainCount, validationCount, testCount, negativeSlope, heatmapWeight } = settings;
+  const { networks, trainCount, validationCount, testCount, negativeSlope, heatmapWeight, range } = settings;
   if (networks === 'published' && negativeSlope !== 0) {
     throw new UsageError(
-      `compare: --negative-slope is ${negativeSlope}, and published networks are as published; leave it out, or use --networks small`,
+      `compare: --negative-slope is ${negativeSlope}, and published networks are as published; leave it out, or use --networks small or medium`,
     );
   }
   const classifier = completeConfig(
     [
       { data: { dataset: 'mnist-marker', trainCount, validationCount, testCount } },
       { classifier: { ...defaultComparison.training } },
-      { model: { negativeSlope }, classifier: training, isnet: { P: heatmapWeight } },
+      { model: { negativeSlope }, classifier: training, isnet: { P: heatmapWeight, range } },
     ],
     'compare',
   ).classifier;
@@ -67,7 +70,8 @@ export function completeSettings(
 export function networksOf({ networks, negativeSlope }: ComparisonSettings): Networks {
   if (networks === 'published') return publishedNetworks;
   const { kind: _, weights: __, ...sizes } = quickstartConfig.model;
-  return smallNetworks({ ...sizes, negativeSlope });
+  const blocks = networks === 'medium' ? mediumBlocks : sizes.blocks;
+  return smallNetworks({ ...sizes, blocks, negativeSlope });
 }
 
 /** Keeps the settings in a folder. Throws UsageError if it holds cells of other settings. */
@@ -81,7 +85,7 @@ export async function claimFolder(folder: string, settings: ComparisonSettings):
   const { commit: _, ...before } = (await readJson(path)) as Readonly<Record<string, unknown>>;
   // A folder from before a setting existed was made without it.
   const differing = differences(
-    { negativeSlope: 0, ...before },
+    { negativeSlope: 0, range: 'running', ...before },
     settings as unknown as Readonly<Record<string, unknown>>,
   );
   if (differing.length === 0) return;
@@ -107,7 +111,7 @@ function differences(
 
 /** Options of `isnet compare` that make one cell. */
 export function cellOptions({ benchmark, method, seed }: CellName, settings: ComparisonSettings): string {
-  const { networks, trainCount, validationCount, testCount, negativeSlope, heatmapWeight, training } =
+  const { networks, trainCount, validationCount, testCount, negativeSlope, heatmapWeight, range, training } =
     settings;
   const options: Readonly<Record<string, string | number>> = {
     benchmarks: benchmark,
@@ -122,6 +126,7 @@ export function cellOptions({ benchmark, method, seed }: CellName, settings: Com
     lr: training.learningRate,
     'heatmap-weight': heatmapWeight,
     ...(negativeSlope > 0 ? { 'negative-slope': negativeSlope } : {}),
+    ...(range === 'running' ? {} : { range: range === 'natural' ? range : `${range.C1},${range.C2}` }),
   };
   return Object.entries(options)
     .map(([name, value]) => `--${name} ${value}`)

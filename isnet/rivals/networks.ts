@@ -4,7 +4,7 @@ import { AgSononet } from '../../nn/models/ag-sononet.ts';
 import { DenseNet, densenetSizes } from '../../nn/models/densenet.ts';
 import { HamNet } from '../../nn/models/ham-net.ts';
 import { MultiTaskUNet } from '../../nn/models/multi-task-unet.ts';
-import { convFeatures, SmallCnn, type SmallCnnOptions } from '../../nn/models/small-cnn.ts';
+import { type ConvBlock, convFeatures, SmallCnn, type SmallCnnOptions } from '../../nn/models/small-cnn.ts';
 import { UNet } from '../../nn/models/unet.ts';
 import { VisionTransformer, type ViTSizes, vitSizes } from '../../nn/models/vision-transformer.ts';
 import { type Init, type Module, Sequential } from '../../nn/module.ts';
@@ -56,6 +56,13 @@ const SMALL_UNET = { width: 4, levels: 3 };
 // The larger the faster: attention goes with the square of the number of patches. Images of 28 to 48 pixels have 16 to 36.
 const PATCH_SIZES = [8, 7, 6, 5, 4, 2, 1];
 const SMALL_TRANSFORMER = { layers: 3, heads: 4, width: 32, mlpWidth: 64 };
+
+/** Room to tell an object from a ground full of texture, for about ten times the arithmetic of the quickstart's classifier. */
+export const mediumBlocks: readonly ConvBlock[] = [
+  { channels: 16, kernel: 5, stride: 2 },
+  { channels: 32, kernel: 3 },
+  { channels: 32, kernel: 3, stride: 2 },
+];
 
 /** Networks for images of a few dozen pixels, as small as they can be and still learn digits. */
 export function smallNetworks(sizes: SmallCnnSizes): Networks {
