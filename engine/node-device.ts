@@ -3,9 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { loadShaders } from '../shaders/catalogue.ts';
 import { adapterProfile, checkPrecision, type PrecisionOption, requestDevice } from './adapter-profile.ts';
 import type { AdapterProfile } from './dispatch.ts';
-import { tunedProfile } from './gemm-tuning.ts';
 import { GpuDevice } from './gpu-device.ts';
 import { requestNodeAdapter } from './node-adapter.ts';
+import { tunedProfile } from './tuning.ts';
 import { loadTuning } from './tuning-file.ts';
 
 /** How `openDevice` opens. */

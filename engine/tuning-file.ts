@@ -3,7 +3,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { writeFileAtomically } from './files.ts';
-import type { GemmTuning } from './gemm-tuning.ts';
+import type { Tuning } from './tuning.ts';
 
 /** Folder for what can be made again, by the custom of each system. */
 export function cacheFolder(): string {
@@ -23,11 +23,12 @@ export function tuningPath(adapter: string): string {
 }
 
 /** The tuning of an adapter; undefined where there is none that can be read. */
-export async function loadTuning(adapter: string): Promise<GemmTuning | undefined> {
+export async function loadTuning(adapter: string): Promise<Tuning | undefined> {
   try {
-    const tuning = JSON.parse(await readFile(tuningPath(adapter), 'utf8')) as GemmTuning;
-    const isSound = tuning.adapter === adapter && typeof tuning.date === 'string';
-    return isSound && tuning.variants instanceof Object ? tuning : undefined;
+    const tuning = JSON.parse(await readFile(tuningPath(adapter), 'utf8')) as Tuning;
+    const { date, variants, ways = {} } = tuning;
+    const isSound = tuning.adapter === adapter && typeof date === 'string';
+    return isSound && variants instanceof Object && ways instanceof Object ? tuning : undefined;
   } catch {
     // A cache: what is not there or damaged is measured again, and the chooser has rules of its own.
     return undefined;
@@ -35,7 +36,7 @@ export async function loadTuning(adapter: string): Promise<GemmTuning | undefine
 }
 
 /** Keeps a tuning; `openDevice` uses it from then on. Resolves to its path. Throws DataError if it cannot be written. */
-export async function saveTuning(tuning: GemmTuning): Promise<string> {
+export async function saveTuning(tuning: Tuning): Promise<string> {
   const path = tuningPath(tuning.adapter);
   await mkdir(dirname(path), { recursive: true }).catch(() => {
     // The write finds no folder, and says so.

@@ -14,8 +14,8 @@ export interface TurnOptions {
   readonly rounds: number;
   /** Calls are repeated for about so long before each wait for the queue, which costs up to a millisecond itself. */
   readonly turnMs: number;
-  /** Whether work that takes `ms` per call, the fastest taking `leastMs`, gets more than its first turn. */
-  readonly isWorthwhile: (ms: number, leastMs: number) => boolean;
+  /** Whether work `i`, which takes `ms` per call, the fastest taking `leastMs`, gets more than its first turn. */
+  readonly isWorthwhile: (ms: number, leastMs: number, i: number) => boolean;
 }
 
 const MOST_CALLS = 100;
@@ -56,12 +56,12 @@ export async function takeRounds(
     once.push(await msPerCall(work, 1));
   }
   const leastMs = Math.min(...once);
-  const times = once.map((ms) => (isWorthwhile(ms, leastMs) ? [] : [ms]));
+  const times = once.map((ms, i) => (isWorthwhile(ms, leastMs, i) ? [] : [ms]));
   const callCounts = once.map((ms) => Math.min(MOST_CALLS, Math.ceil(turnMs / ms)));
   for (let round = 0; round < rounds; round++) {
     for (let turn = 0; turn < works.length; turn++) {
       const i = (round + turn) % works.length;
-      if (isWorthwhile(once[i], leastMs)) times[i].push(await msPerCall(works[i], callCounts[i]));
+      if (isWorthwhile(once[i], leastMs, i)) times[i].push(await msPerCall(works[i], callCounts[i]));
     }
   }
   return times;

@@ -4,16 +4,29 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { full } from '../engine/create.ts';
-import type { AdapterProfile, GemmVariant, ProductFacts } from '../engine/dispatch.ts';
+import type {
+  AdapterProfile,
+  ConvGeometry,
+  ConvVariant,
+  GemmVariant,
+  ProductFacts,
+} from '../engine/dispatch.ts';
 import { DataError } from '../engine/errors.ts';
-import { type GemmTuning, productClass, tunedProfile } from '../engine/gemm-tuning.ts';
+import type { GpuDevice } from '../engine/gpu-device.ts';
 import { openDevice } from '../engine/node-device.ts';
-import { conv2d } from '../engine/ops/conv.ts';
+import { conv2d, conv2dInputGradOp, conv2dOp, conv2dWeightGradOp } from '../engine/ops/conv.ts';
+import { planConv2d, possibleConvVariants } from '../engine/ops/conv-plan.ts';
 import { possibleVariants } from '../engine/ops/gemm-variants.ts';
 import { matmul } from '../engine/ops/matmul.ts';
+import { relu } from '../engine/ops/pointwise.ts';
+import type { Op } from '../engine/tensor.ts';
+import { convClass, productClass, type Tuning, tunedProfile } from '../engine/tuning.ts';
 import { loadTuning, saveTuning, tuningPath } from '../engine/tuning-file.ts';
-import { matmulCase, type TunedClass, type TuningCase, tuneGemm } from '../isnet/tune.ts';
+import { type TunedProduct, tuneProducts } from '../isnet/tune-products.ts';
+import { clearlyBest, type TunedWay, tuneWays, waysByClass } from '../isnet/tune-ways.ts';
+import { type ConvCase, convCases, matmulCase, type TuningCase, timesOf } from '../isnet/tuning-cases.ts';
 import { hasGpu } from './gpu.ts';
+import { BOUND, convVariantOf, errorOnGpu } from './kernel-check.ts';
 
 const hasAdapter = await hasGpu();
 
@@ -34,11 +47,20 @@ const product: ProductFacts = {
   columns: 60,
   terms: 70,
 };
-const tuning: GemmTuning = {
+/** A convolution that no rule sends directly, in no direction. */
+const [forward, input, weight] = convCases({ N: 2, C: 4, O: 3, size: 6, kernel: 3 });
+const { sizes } = forward;
+const tuning: Tuning = {
   adapter: 'Some GPU (gpu, 32 lanes)',
   date: '2026-01-02T03:04:05.000Z',
   variants: { [productClass(product, 'f32')]: 'plain' },
+  ways: { [convClass('forward', sizes, 'f32')]: 'direct' },
 };
+/** As files were before ways were measured. */
+const { ways: _, ...olderTuning } = tuning;
+const base = { family: 'gpu', subgroupSize: 0, maxStorageBuffers: 8, precision: 'f32' } as const;
+const limits = { maxWorkgroupsPerDimension: 65535, maxWorkgroupStorageSize: 16384 };
+const profile: AdapterProfile = { ...base, ...limits, maxInvocationsPerWorkgroup: 256 };
 
 let folder: string;
 beforeEach(() => {
@@ -61,17 +83,22 @@ describe('a tuning', () => {
     expect(await loadTuning('Some GPU [gpu, 32 lanes]')).toBeUndefined();
   });
 
-  test.each(['', '{', 'null', '[]', '"text"', '{}', 'variants: null', 'variants: "plain"', 'date: 3'])(
-    'that is damaged (%s) is none',
-    async (damage) => {
-      const [, field, value] = /^(\w+): (.*)$/.exec(damage) ?? [];
-      const text = field ? JSON.stringify({ ...tuning, [field]: JSON.parse(value) }) : damage;
-      const path = tuningPath(tuning.adapter);
-      mkdirSync(dirname(path), { recursive: true });
-      writeFileSync(path, text);
-      expect(await loadTuning(tuning.adapter)).toBeUndefined();
-    },
-  );
+  test('that knows products alone, as older ones do, is still good', async () => {
+    await saveTuning(olderTuning);
+    expect(await loadTuning(tuning.adapter)).toEqual(olderTuning);
+    const { chooseGemm, chooseConv } = tunedProfile(profile, olderTuning);
+    expect([chooseGemm?.(product), chooseConv?.('forward', sizes)]).toEqual(['plain', undefined]);
+  });
+
+  const damages = ['', '{', 'null', '[]', '"text"', '{}', 'variants: null', 'variants: "plain"', 'date: 3'];
+  test.each([...damages, 'ways: null', 'ways: "direct"'])('that is damaged (%s) is none', async (damage) => {
+    const [, field, value] = /^(\w+): (.*)$/.exec(damage) ?? [];
+    const text = field ? JSON.stringify({ ...tuning, [field]: JSON.parse(value) }) : damage;
+    const path = tuningPath(tuning.adapter);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, text);
+    expect(await loadTuning(tuning.adapter)).toBeUndefined();
+  });
 
   test('that cannot be written is a DataError', async () => {
     writeFileSync(join(folder, 'cache'), 'a file where the folder should be');
@@ -81,13 +108,10 @@ describe('a tuning', () => {
   });
 
   test('decides for products like those measured, if the adapter can run what it names', () => {
-    const base = { family: 'gpu', subgroupSize: 0, maxStorageBuffers: 8, precision: 'f32' } as const;
-    const limits = { maxWorkgroupsPerDimension: 65535, maxWorkgroupStorageSize: 16384 };
-    const profile: AdapterProfile = { ...base, ...limits, maxInvocationsPerWorkgroup: 256 };
     const choose = (variant: string, facts: Partial<ProductFacts> = {}) =>
       tunedProfile(profile, {
         ...tuning,
-        variants: { [productClass(product, 'f32')]: variant } as GemmTuning['variants'],
+        variants: { [productClass(product, 'f32')]: variant } as Tuning['variants'],
       }).chooseGemm?.({ ...product, ...facts });
     expect(choose('plain')).toBe('plain');
     expect(choose('plain', { rows: 90 })).toBe('plain');
@@ -100,6 +124,27 @@ describe('a tuning', () => {
     expect([choose('panel'), choose('magic')]).toEqual([undefined, undefined]);
   });
 
+  test('decides for convolutions like those measured', () => {
+    const { chooseConv } = tunedProfile(profile, tuning);
+    const choose = (changes: Partial<ConvGeometry>) => chooseConv?.('forward', { ...sizes, ...changes });
+    expect(choose({})).toBe('direct');
+    // As many pixels, and channels, to a factor of two.
+    expect(choose({ N: 3, H: 7, OH: 7, O: 5 })).toBe('direct');
+    const others: Partial<ConvGeometry>[] = [
+      { N: 20 },
+      { C: 16 },
+      { O: 16 },
+      { kernel: [3, 5] },
+      { stride: [2, 1] },
+      { dilation: [1, 2] },
+      { C: 8, O: 6, groups: 2 },
+    ];
+    expect(others.map(choose)).toEqual(others.map(() => undefined));
+    expect(chooseConv?.('input', sizes)).toBeUndefined();
+    const mixed = tunedProfile({ ...profile, precision: 'mixed' }, tuning);
+    expect(mixed.chooseConv?.('forward', sizes)).toBeUndefined();
+  });
+
   // Compiles every kernel for products, hence seconds.
   test.skipIf(!hasAdapter)(
     'is made by running every kernel that can run, and names the fastest of each class',
@@ -108,10 +153,10 @@ describe('a tuning', () => {
     },
     async () => {
       const device = await openDevice();
-      const told: TunedClass[] = [];
+      const told: TunedProduct[] = [];
       // The second is of the class of the first.
       const cases = [matmulCase(24, 64, 16), matmulCase(25, 64, 16), matmulCase(24, 64, 64), depthwise];
-      const made = await tuneGemm(device, (each) => told.push(each), cases);
+      const made = await tuneProducts(device, (each) => told.push(each), cases);
       expect(made.adapter).toBe(device.description);
       expect(told.map(({ example }) => example)).toEqual([cases[0].name, cases[2].name]);
       expect(made.variants).toEqual(Object.fromEntries(told.map(({ name, fastest }) => [name, fastest])));
@@ -138,6 +183,59 @@ describe('a tuning', () => {
     },
   );
 
+  test.skipIf(!hasAdapter)(
+    'of products is made with convolutions going by rule, whatever an earlier one says',
+    async () => {
+      // Can run plain products alone: the fewest kernels to compile.
+      const device = await openDevice({ profile: { subgroupSize: 0, maxInvocationsPerWorkgroup: 1 } });
+      // By rule a product; the earlier tuning leaves none to measure.
+      const [each] = convCases({ N: 1, C: 8, O: 32, size: 8, kernel: 1 });
+      const ways = { [convClass('forward', each.sizes, 'f32')]: 'direct' } as const;
+      await saveTuning({ ...tuning, adapter: device.description, ways });
+      const made = await tuneProducts(device, undefined, [each]);
+      expect(Object.values(made.variants)).toEqual(['plain']);
+      await device.close();
+    },
+  );
+
+  test.skipIf(!hasAdapter)(
+    'of convolutions is made by going every way that is possible, with the products just tuned',
+    async () => {
+      const device = await openDevice();
+      // An earlier tuning must not decide.
+      await saveTuning({ ...tuning, adapter: device.description, variants: {} });
+      const told: TunedWay[] = [];
+      const strided = convCases({ N: 2, C: 4, O: 3, size: 7, kernel: 3, stride: 2 });
+      const cases = [forward, input, weight, ...strided];
+      // Milliseconds as some adapter might need.
+      const ms = { product: 9, taps: 8, direct: 1, windows: 2 };
+      const waysOf: ConvVariant[][] = [];
+      const wayOf = ({ direction, sizes }: ConvCase, { profile }: GpuDevice) =>
+        convVariantOf(planConv2d(direction, sizes, profile));
+      const measure = async (each: ConvCase, devices: readonly GpuDevice[], byRule?: GpuDevice) => {
+        expect(devices.map(({ profile }) => profile.chooseGemm?.(product))).toEqual(
+          devices.map(() => 'plain'),
+        );
+        expect(byRule && wayOf(each, byRule)).toBe(wayOf(each, device));
+        const ways = devices.map((candidate) => wayOf(each, candidate));
+        waysOf.push(ways);
+        return ways.map((way) => [ms[way], ms[way], ms[way]]);
+      };
+      const made = await tuneWays(device, olderTuning, { onWay: (each) => told.push(each), cases, measure });
+      await device.close();
+      expect(waysOf).toEqual(cases.map((each) => possibleConvVariants(each.direction, each.sizes)));
+      expect(told.map((each) => each.ms)).toEqual(
+        waysOf.map((ways) => Object.fromEntries(ways.map((way) => [way, ms[way]]))),
+      );
+      expect(told.map(({ best }) => best)).toEqual(cases.map(() => 'direct'));
+      const names = cases.map((each) => convClass(each.direction, each.sizes, 'f32'));
+      expect(made).toEqual({
+        ...olderTuning,
+        ways: Object.fromEntries(names.map((name) => [name, 'direct'])),
+      });
+    },
+  );
+
   test.skipIf(!hasAdapter)('is what a device opened later goes by', async () => {
     const before = await openDevice();
     await saveTuning({ ...tuning, adapter: before.description });
@@ -146,5 +244,98 @@ describe('a tuning', () => {
     expect(before.profile.chooseGemm?.(product)).toBeUndefined();
     expect(after.profile.chooseGemm?.(product)).toBe('plain');
     await after.close();
+  });
+
+  test.skipIf(!hasAdapter)('sends the convolutions of a device opened later its way', async () => {
+    const before = await openDevice();
+    await before.close();
+    const directions = ['forward', 'input', 'weight'] as const;
+    const byRule = directions.map((each) => convVariantOf(planConv2d(each, sizes, before.profile)));
+    expect(byRule).not.toContain('direct');
+    const ways = Object.fromEntries(
+      directions.map((each) => [convClass(each, sizes, 'f32'), 'direct' as const]),
+    );
+    await saveTuning({ ...tuning, adapter: before.description, ways });
+    const after = await openDevice();
+    const taken: ConvVariant[] = [];
+    const watched = <A>(op: Op<A>): Op<A> => ({
+      ...op,
+      kernel(request) {
+        const plan = op.kernel(request);
+        taken.push(convVariantOf(plan));
+        return plan;
+      },
+    });
+    const { stride, padding, dilation, groups, kernel, H, W } = sizes;
+    const attrs = { stride, padding, dilation, groups };
+    const errors = [
+      await errorOnGpu(after, watched(conv2dOp), forward.shapes, attrs),
+      await errorOnGpu(after, watched(conv2dInputGradOp), input.shapes, { ...attrs, size: [H, W] }),
+      await errorOnGpu(after, watched(conv2dWeightGradOp), weight.shapes, { ...attrs, size: kernel }),
+    ];
+    await after.close();
+    expect(taken).toEqual(['direct', 'direct', 'direct']);
+    expect(Math.max(...errors)).toBeLessThan(BOUND);
+  });
+});
+
+describe('the way of a convolution', () => {
+  const best = (times: Partial<Record<ConvVariant, number[]>>, byRule: ConvVariant) =>
+    clearlyBest(new Map(Object.entries(times) as [ConvVariant, number[]][]), byRule);
+
+  test('is the fastest that is measured, if it beats the rule clearly', () => {
+    const windows = [6, 6.5, 7, 9, 30];
+    expect(best({ product: [9, 10, 10, 11, 12], direct: [8, 8, 8, 8, 8], windows }, 'product')).toBe(
+      'windows',
+    );
+    // A kernel that is far behind has one time.
+    expect(best({ product: [40], windows }, 'product')).toBe('windows');
+    expect(best({ product: [40], windows }, 'windows')).toBe('windows');
+  });
+
+  test.skipIf(!hasAdapter)('by rule gets all its turns, even if its first was disturbed', async () => {
+    const devices = [await openDevice(), await openDevice()];
+    const small: TuningCase = { name: 'small', shapes: [[2]], run: ([x]) => relu(x) };
+    let disturbances = 2;
+    const disturbed: TuningCase = {
+      ...small,
+      run(inputs) {
+        if (inputs[0].device === devices[1] && disturbances-- > 0) {
+          const endMs = performance.now() + 200;
+          while (performance.now() < endMs);
+        }
+        return small.run(inputs);
+      },
+    };
+    const [, times] = await timesOf(disturbed, devices, devices[1]);
+    expect(times).toHaveLength(5);
+    for (const device of devices) await device.close();
+  });
+
+  test('is the one by rule where the difference is small, or may be noise', () => {
+    expect(best({ product: [10, 10, 10, 10, 10], windows: [9.1, 9.2, 9.3, 9.4, 9.5] }, 'product')).toBe(
+      'product',
+    );
+    // Faster by the medians, but the rule's best turn is as fast.
+    expect(best({ product: [6, 10, 10, 11, 12], windows: [5, 6, 7, 7, 8] }, 'product')).toBe('product');
+  });
+
+  test('is remembered of a class only if all that was measured of it agrees', () => {
+    const way = (name: string, byRule: ConvVariant, best: ConvVariant): TunedWay => ({
+      ...{ name, byRule, best },
+      example: '',
+      ms: {},
+    });
+    const ways = waysByClass([
+      way('other than by rule', 'product', 'windows'),
+      // The rule knows sizes better than to a factor of two: here it needs no help.
+      way('by rule', 'product', 'product'),
+      // 8 and 16 filters: the rule sends them two ways, and one is right for both.
+      way('one for both', 'windows', 'windows'),
+      way('one for both', 'product', 'windows'),
+      way('of two minds', 'product', 'direct'),
+      way('of two minds', 'windows', 'windows'),
+    ]);
+    expect(ways).toEqual({ 'other than by rule': 'windows', 'one for both': 'windows' });
   });
 });

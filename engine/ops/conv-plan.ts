@@ -26,11 +26,20 @@ export function possibleConvVariants(direction: ConvDirection, g: ConvGeometry):
   return (Object.keys(isPossible) as ConvVariant[]).filter((variant) => isPossible[variant]);
 }
 
-/** The fastest way, by rule; `adapter.chooseConv` overrides it where it names one that is possible. */
+/** The way that `adapter.chooseConv` names, if it is possible, else the one by rule. */
 function chooseVariant(direction: ConvDirection, g: ConvGeometry, adapter: AdapterProfile): ConvVariant {
-  const possible = possibleConvVariants(direction, g);
   const override = adapter.chooseConv?.(direction, g);
-  if (override && possible.includes(override)) return override;
+  const isPossible = override && possibleConvVariants(direction, g).includes(override);
+  return isPossible ? override : convVariantByRule(direction, g, adapter);
+}
+
+/** The fastest way as far as a rule can tell, whatever `adapter.chooseConv` says. */
+export function convVariantByRule(
+  direction: ConvDirection,
+  g: ConvGeometry,
+  adapter: AdapterProfile,
+): ConvVariant {
+  const possible = possibleConvVariants(direction, g);
   if (possible.includes('windows') && isFastestByWindows(direction, g, adapter)) return 'windows';
   if (possible.includes('direct') && isFastestDirect(direction, g, adapter)) return 'direct';
   return possible.includes('taps') && isCheaperByTaps(g) ? 'taps' : 'product';

@@ -5,7 +5,8 @@ import { possibleVariants } from '../../engine/ops/gemm-variants.ts';
 import { loadTuning, saveTuning } from '../../engine/tuning-file.ts';
 import { describeEnvironment, type Environment } from '../environment.ts';
 import { measureSpeed, type SpeedResult } from '../speed.ts';
-import { tuneGemm } from '../tune.ts';
+import { tuneProducts } from '../tune-products.ts';
+import { allWays, tuneWays } from '../tune-ways.ts';
 import { commandLine, exitCodes, withDevice } from './session.ts';
 
 const examples = `
@@ -24,7 +25,7 @@ const shownLimits = [
   'maxComputeWorkgroupsPerDimension',
 ] as const;
 
-// Of the longest name of a product.
+// Of the longest name of a case.
 const WIDTH = 56;
 
 interface Diagnosis {
@@ -43,26 +44,48 @@ export function addDoctorCommand(program: Command, done: (exitCode: number) => v
     .command('doctor')
     .description('show the WebGPU adapter, its limits and features, and measure its speed')
     .option('--json', 'print JSON')
-    .option('--tune', 'measure the kernels for products of matrices and remember the fastest')
+    .option(
+      '--tune',
+      'measure the kernels for products of matrices and convolutions, and remember the fastest',
+    )
     .addHelpText('after', examples)
     .action(async ({ json, tune: isTuned }: { json?: boolean; tune?: boolean }) =>
       done(isTuned ? await tune(json === true) : await doctor(json === true)),
     );
 }
 
+/** A line of a table: what was measured, the milliseconds of some columns, and what came of it. */
+function timesLine<K extends string>(
+  example: string,
+  columns: readonly K[],
+  ms: Readonly<Partial<Record<K, number>>>,
+  outcome: string,
+): string {
+  const times = columns.map((column) => (ms[column]?.toPrecision(3) ?? '-').padStart(9));
+  return `${example.padEnd(WIDTH)}${times.join('')}  ${outcome}`;
+}
+
+const headLine = (what: string, columns: readonly string[], outcome: string): string =>
+  `\n${what.padEnd(WIDTH)}${columns.map((column) => column.padStart(9)).join('')}  ${outcome}`;
+
 async function tune(isJson: boolean): Promise<number> {
   const log = isJson ? console.error : console.log;
   return withDevice(log, async (device) => {
-    log('\nmilliseconds per call, medians; - where a kernel is far behind\n');
+    log('\nmilliseconds per call, medians; - where a way is not possible');
     const kernels = possibleVariants(device.profile);
-    const head = kernels.map((kernel) => kernel.padStart(9)).join('');
-    log(`${'product'.padEnd(WIDTH)}${head}  fastest`);
-    const tuning = await tuneGemm(device, ({ example, ms, fastest }) => {
-      const times = kernels.map((kernel) => (ms[kernel]?.toPrecision(3) ?? '-').padStart(9));
-      log(`${example.padEnd(WIDTH)}${times.join('')}  ${fastest}`);
+    log(headLine('product', kernels, 'fastest'));
+    const products = await tuneProducts(device, ({ example, ms, fastest }) =>
+      log(timesLine(example, kernels, ms, fastest)),
+    );
+    log(headLine('convolution', allWays, 'best; the rule is kept unless another way is clearly faster'));
+    const tuning = await tuneWays(device, products, {
+      onWay: ({ example, ms, best, byRule }) =>
+        log(timesLine(example, allWays, ms, best === byRule ? best : `${best}, by rule ${byRule}`)),
     });
     const path = await saveTuning(tuning);
-    log(`\nfrom now on the fastest are used for such products; delete '${path}' to go back to the defaults`);
+    log(
+      `\nfrom now on the best are used for such products and convolutions; delete '${path}' to go back to the defaults`,
+    );
     if (isJson) console.log(JSON.stringify(tuning, null, 2));
     return exitCodes.success;
   });

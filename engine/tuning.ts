@@ -1,0 +1,67 @@
+// What was measured on one adapter about products of matrices and convolutions, and how the choosers look it up.
+import type {
+  AdapterProfile,
+  ConvDirection,
+  ConvGeometry,
+  ConvVariant,
+  GemmVariant,
+  Precision,
+  ProductFacts,
+} from './dispatch.ts';
+import { possibleVariants } from './ops/gemm-variants.ts';
+
+/** What is fastest on one adapter. */
+export interface Tuning {
+  /** Name of the adapter that this was measured on, as `device.description`. */
+  readonly adapter: string;
+  readonly date: string;
+  /** The kernel of each class of products, by `productClass`. */
+  readonly variants: Readonly<Record<string, GemmVariant>>;
+  /** The way of each class of convolutions that the rule would send another way, by `convClass`; older files have none. */
+  readonly ways?: Readonly<Record<string, ConvVariant>>;
+}
+
+/** Power of 4 that is nearest in ratio. */
+const size = (n: number): number => 4 ** Math.round(Math.log(Math.max(1, n)) / Math.log(4));
+
+/** Of a name: what kernels keep as f16 is half as much, so one precision says nothing of the other. */
+const inPrecision = (precision: Precision): string => (precision === 'f32' ? '' : ` ${precision}`);
+
+/**
+ * Products that one measurement speaks for: how B is read, the sizes to a factor of two either way, and in what they are
+ * computed.
+ */
+export function productClass(
+  { operandsShader, batches, rows, columns, terms }: ProductFacts,
+  precision: Precision,
+): string {
+  const matrix = `${size(rows)}x${size(columns)}x${size(terms)}`;
+  const sizes = `${batches > 1 ? `${size(batches)}x` : ''}${matrix}`;
+  return `${operandsShader} ${sizes}${inPrecision(precision)}`;
+}
+
+/**
+ * Convolutions that one measurement speaks for: a direction, the window and the groups as they are, output pixels and channels per
+ * group to a factor of two either way, and in what they are computed.
+ */
+export function convClass(direction: ConvDirection, g: ConvGeometry, precision: Precision): string {
+  const [kernel, stride, dilation] = [g.kernel, g.stride, g.dilation].map((pair) => pair.join('x'));
+  const window = `${kernel} stride ${stride} dilation ${dilation} groups ${g.groups}`;
+  const sizes = `${size(g.N * g.OH * g.OW)} pixels ${size(g.C / g.groups)} -> ${size(g.O / g.groups)}`;
+  return `${direction} ${window}, ${sizes}${inPrecision(precision)}`;
+}
+
+/** The profile of an adapter that chooses as measured, and by its own rules where nothing was. */
+export function tunedProfile(profile: AdapterProfile, tuning: Tuning): AdapterProfile {
+  const possible = possibleVariants(profile);
+  return {
+    ...profile,
+    chooseGemm(product) {
+      const variant = tuning.variants[productClass(product, profile.precision)];
+      // The file may be older than the driver, whose limits may have changed.
+      return possible.includes(variant) ? variant : undefined;
+    },
+    // What a convolution cannot do, its chooser ignores.
+    chooseConv: (direction, sizes) => tuning.ways?.[convClass(direction, sizes, profile.precision)],
+  };
+}
