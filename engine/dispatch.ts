@@ -121,6 +121,10 @@ export interface KernelRequest<Attrs> {
   readonly adapter: AdapterProfile;
 }
 
+/** Threads of a workgroup: one subgroup on a software adapter, where barriers between subgroups cost much; 64 on a GPU. */
+export const threadsPerWorkgroup = ({ family, subgroupSize }: AdapterProfile): number =>
+  family === 'software' ? Math.max(4, subgroupSize) : 64;
+
 /** Workgroup counts for `count` groups in a row, folded into y where x would exceed the adapter's limit. */
 export function foldWorkgroups(count: number, adapter: AdapterProfile): [number, number, number] {
   const limit = adapter.maxWorkgroupsPerDimension;

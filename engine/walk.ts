@@ -4,6 +4,14 @@ import { add } from './ops/arithmetic.ts';
 import { formatShape, isSameShape } from './shape.ts';
 import type { Tensor } from './tensor.ts';
 
+/** t and all that it was computed from, inputs before results: in the order of execution. */
+export function ancestorsOf(t: Tensor): Tensor[] {
+  const seen = new Set<Tensor>([t]);
+  // A set is walked in the order of insertion, while it grows.
+  for (const { origin } of seen) for (const input of origin?.inputs ?? []) seen.add(input);
+  return [...seen].sort((a, b) => a.id - b.id);
+}
+
 /** How a signal crosses from a tensor to the tensors it was made of. */
 export interface Step {
   readonly inputs: readonly Tensor[];

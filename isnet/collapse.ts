@@ -1,16 +1,15 @@
 // Signs that a network has given up instead of learning where to look: a heatmap loss is low, too, where nothing fires.
-import { mul, square } from '../engine/ops/arithmetic.ts';
+import { square } from '../engine/ops/arithmetic.ts';
 import { sum } from '../engine/ops/broadcast.ts';
-import { concat, slice } from '../engine/ops/layout.ts';
 import type { Device, Tensor } from '../engine/tensor.ts';
 import type { Module } from '../nn/module.ts';
 import { uploadHostBatch } from './batch.ts';
 import { type BatchSource, sourceOf, type TrainingData } from './data/source.ts';
-import { evaluating, explainedAtOnce, readings } from './evaluation/batches.ts';
+import { evaluating, pairsAtOnce, readings } from './evaluation/batches.ts';
 import { meanOf } from './evaluation/estimate.ts';
 import type { Batch } from './objective.ts';
 import { rectifiersOf } from './rectifiers.ts';
-import { imageMasks } from './rivals/masks.ts';
+import { halfOf, imagesAndObjects } from './rivals/masks.ts';
 
 /** What fires behind one layer. */
 export interface Firing {
@@ -50,7 +49,7 @@ export async function collapseSigns(
   const source = sourceOf(data);
   const count = Math.min(imageCount, source.count);
   // All that fires is held until it is summed, and each image goes through twice.
-  const batchSize = Math.max(1, Math.floor(explainedAtOnce(source) / 2));
+  const batchSize = pairsAtOnce(source);
   const totals = new Totals();
   await evaluating(model, async () => {
     for (let from = 0; from < count; from += batchSize) {
@@ -120,8 +119,7 @@ interface ForwardPass {
 }
 
 function forwardTwice(model: Module, batch: Batch): ForwardPass {
-  const { images } = batch;
-  const logits = model.forward(concat([images, mul(images, imageMasks(batch))], 0));
+  const logits = model.forward(imagesAndObjects(batch));
   // A leaky ReLU cannot die.
   const relus = rectifiersOf(model, logits).filter(({ isLeaky }) => !isLeaky);
   return {
@@ -134,11 +132,7 @@ function forwardTwice(model: Module, batch: Batch): ForwardPass {
 /** Channels are the second axis of maps and vectors, and the last one of tokens [N, T, C]. Returns [C]. */
 function firedInFirstHalf(y: Tensor): Tensor {
   const { shape } = y;
-  const whole = slice(
-    y,
-    shape.map(() => 0),
-    [shape[0] / 2, ...shape.slice(1)],
-  );
+  const whole = halfOf(y, 0);
   const channelAxis = shape.length === 3 ? 2 : 1;
   return sum(
     whole,

@@ -5,7 +5,8 @@ import { reshape } from '../engine/ops/broadcast.ts';
 import { concat } from '../engine/ops/layout.ts';
 import { step } from '../engine/ops/pointwise.ts';
 import { formatShape } from '../engine/shape.ts';
-import type { LayerCall, Tensor } from '../engine/tensor.ts';
+import type { Tensor } from '../engine/tensor.ts';
+import { ancestorsOf } from '../engine/walk.ts';
 import { Conv2d, MaxPool2d } from '../nn/layers.ts';
 import { DenseNet } from '../nn/models/densenet.ts';
 import { ResNet } from '../nn/models/resnet.ts';
@@ -46,25 +47,13 @@ export function stageNames(model: Module): string[] {
   );
 }
 
-/** Every layer call between the input and t, with the number of its result: they rise in the order of execution. */
-function callsBefore(t: Tensor): { readonly call: LayerCall; readonly id: number }[] {
-  const seen = new Set<Tensor>([t]);
-  const calls: { call: LayerCall; id: number }[] = [];
-  // A set grows while it is walked.
-  for (const { call, id, origin } of seen) {
-    if (call) calls.push({ call, id });
-    for (const input of origin?.inputs ?? []) seen.add(input);
-  }
-  return calls;
-}
-
 /**
  * Inputs [N, C, H, W] of the modules with these names in a recorded forward pass; of a container the input of its first
  * executed layer. Throws UsageError for a module that the pass did not run, and ShapeError for an input that is no map.
  */
 export function inputsOfModules(model: Module, names: readonly string[], logits: Tensor): Tensor[] {
   if (names.length === 0) return [];
-  const calls = callsBefore(logits);
+  const calls = ancestorsOf(logits).flatMap(({ call }) => call ?? []);
   const modules = new Map(model.namedModules());
   return names.map((name) => {
     const inside = new Set<object>(
@@ -73,13 +62,13 @@ export function inputsOfModules(model: Module, names: readonly string[], logits:
         ?.namedModules()
         .map(([, module]) => module),
     );
-    const [first] = calls.filter(({ call }) => inside.has(call.layer)).sort((a, b) => a.id - b.id);
+    const first = calls.find(({ layer }) => inside.has(layer));
     if (!first) {
       throw new UsageError(
         `deep supervision: the forward pass runs no module '${name}'; use one of ${[...modules.keys()].filter(Boolean).join(', ')}`,
       );
     }
-    const { input } = first.call;
+    const { input } = first;
     if (input.shape.length !== 4) {
       throw new ShapeError(
         `deep supervision: the input of '${name}' is ${formatShape(input.shape)}; masks lie on maps [N, C, H, W], name a module before`,

@@ -2,6 +2,7 @@
 import { leakyReluOp } from '../engine/ops/activations.ts';
 import { reluOp } from '../engine/ops/pointwise.ts';
 import type { Tensor } from '../engine/tensor.ts';
+import { ancestorsOf } from '../engine/walk.ts';
 import type { Module } from '../nn/module.ts';
 
 /** A ReLU of a forward pass. */
@@ -27,14 +28,6 @@ export function rectifiersOf(model: Module, logits: Tensor): Rectifier[] {
       layer: layerBefore(output, names),
       isLeaky: output.origin?.op === leakyReluOp,
     }));
-}
-
-/** t and all that it was computed from, inputs before results. */
-export function ancestorsOf(t: Tensor): Tensor[] {
-  const seen = new Set<Tensor>([t]);
-  // A set grows while it is walked.
-  for (const { origin } of seen) for (const input of origin?.inputs ?? []) seen.add(input);
-  return [...seen].toSorted((a, b) => a.id - b.id);
 }
 
 /** Name of the last executed layer whose output goes into a ReLU with no other layer in between. */

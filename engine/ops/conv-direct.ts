@@ -6,10 +6,10 @@ import {
   type Dispatch,
   foldWorkgroups,
   type KernelPlan,
+  threadsPerWorkgroup,
 } from '../dispatch.ts';
 import { hasTapsOfPhases, type Items, pixelItems, windowParams } from './gemm-conv.ts';
-import { finishDispatch } from './gemm-packing.ts';
-import { plainLines } from './gemm-product.ts';
+import { weightsOfParts } from './gemm-packing.ts';
 import { spanOf } from './span.ts';
 
 /** More pairs of an input and an output channel in a group make a product of matrices faster: it shares what it loads. */
@@ -68,7 +68,7 @@ function planWeight(g: ConvGeometry, fields: Record<string, number>, adapter: Ad
   const lines = g.N * g.OH;
   const partLines = Math.ceil(lines / Math.ceil(THREADS_WANTED[adapter.family] / (rows * quads)));
   const parts = Math.ceil(lines / partLines);
-  const group = adapter.family === 'software' ? Math.max(4, adapter.subgroupSize) : 64;
+  const group = threadsPerWorkgroup(adapter);
   const workgroups = foldWorkgroups(Math.ceil((parts * rows * quads) / group), adapter);
   const sums: Dispatch = {
     shader: 'conv_direct_weight',
@@ -77,10 +77,5 @@ function planWeight(g: ConvGeometry, fields: Record<string, number>, adapter: Ad
     operands: [{ input: 0 }, { input: 1 }, { temp: 0 }],
     workgroups,
   };
-  const outLayout = plainLines(columns, { batch: 0, line: columns, step: 1 });
-  const weights = { batches: 1, rows, columns, out: 'output', outLayout } as const;
-  return {
-    steps: [sums, finishDispatch(weights, { temp: 0 }, parts, adapter)],
-    temps: [4 * parts * rows * quads],
-  };
+  return weightsOfParts(sums, { rows, columns, parts }, adapter);
 }

@@ -7,10 +7,10 @@ import {
   type Dispatch,
   foldWorkgroups,
   type KernelPlan,
+  threadsPerWorkgroup,
 } from '../dispatch.ts';
 import { isCheaperByTaps, isDense, windowParams } from './gemm-conv.ts';
-import { finishDispatch } from './gemm-packing.ts';
-import { plainLines } from './gemm-product.ts';
+import { SOFTWARE_WORKGROUPS, weightsOfParts } from './gemm-packing.ts';
 
 /** Filters of a thread, and rows of its patch of pixels, four columns wide. Both twice compiles four times as long. */
 const MOST_FILTERS = 4;
@@ -90,13 +90,10 @@ function itemsOf({ N, O, OH, OW, groups }: ConvGeometry) {
   return { filters, filterBlocks, count, row_items, plane_rows, threads: count * filterBlocks };
 }
 
-/** Enough workgroups to share them evenly between the threads of a CPU. */
-const SOFTWARE_WORKGROUPS = 16;
-
 /** How the items of each block are cut into runs, and what both kernels are told. */
 function share(g: ConvGeometry, blocks: number, adapter: AdapterProfile) {
   const isSoftware = adapter.family === 'software';
-  const group = isSoftware ? Math.max(4, adapter.subgroupSize) : 64;
+  const group = threadsPerWorkgroup(adapter);
   const { count, row_items, plane_rows } = itemsOf(g);
   const runsWanted = isSoftware ? Math.ceil(SOFTWARE_WORKGROUPS / blocks) : Math.ceil(count / group);
   const per_thread = Math.ceil(count / (group * runsWanted));
@@ -141,12 +138,7 @@ function planWeight(g: ConvGeometry, adapter: AdapterProfile): KernelPlan {
     operands: [{ input: 0 }, { input: 1 }, { temp: 0 }],
     workgroups,
   };
-  const outLayout = plainLines(columns, { batch: 0, line: columns, step: 1 });
-  const weights = { batches: 1, rows, columns, out: 'output', outLayout } as const;
-  return {
-    steps: [sums, finishDispatch(weights, { temp: 0 }, parts, adapter)],
-    temps: [4 * parts * rows * quads],
-  };
+  return weightsOfParts(sums, { rows, columns, parts }, adapter);
 }
 
 type Kernel = ConvGeometry['kernel'];

@@ -1,11 +1,19 @@
 // The dispatches around a product whose kernel reads A and writes the output by vec4 where they do not lie so.
-import { type AdapterProfile, type Dispatch, foldWorkgroups, type Operand } from '../dispatch.ts';
+import {
+  type AdapterProfile,
+  type Dispatch,
+  foldWorkgroups,
+  type KernelPlan,
+  type Operand,
+  threadsPerWorkgroup,
+} from '../dispatch.ts';
 import {
   A_ADDRESS,
   aParams,
   OUT_ADDRESS,
   outParams,
   type Product,
+  plainLines,
   type RunLayout,
   runsOfB,
   tileText,
@@ -93,13 +101,30 @@ export function finishDispatch(
   };
 }
 
+/**
+ * A weight gradient [rows, columns] from a kernel that leaves partial sums [parts, rows, columns filled up to vec4s] in the first
+ * temporary buffer.
+ */
+export function weightsOfParts(
+  sums: Dispatch,
+  { rows, columns, parts }: { readonly rows: number; readonly columns: number; readonly parts: number },
+  adapter: AdapterProfile,
+): KernelPlan {
+  const outLayout = plainLines(columns, { batch: 0, line: columns, step: 1 });
+  const weights = { batches: 1, rows, columns, out: 'output', outLayout } as const;
+  return {
+    steps: [sums, finishDispatch(weights, { temp: 0 }, parts, adapter)],
+    temps: [4 * parts * rows * Math.ceil(columns / 4)],
+  };
+}
+
 /** Enough workgroups to share them evenly between the threads of a CPU; each more has its price. */
-const SOFTWARE_WORKGROUPS = 16;
+export const SOFTWARE_WORKGROUPS = 16;
 
 /** Shares out a batch of matrices, `quads` vec4s wide: a thread takes one vec4 of some rows. */
 function shareQuads(batches: number, rows: number, quads: number, adapter: AdapterProfile) {
   const isSoftware = adapter.family === 'software';
-  const group = isSoftware ? Math.max(4, adapter.subgroupSize) : 64;
+  const group = threadsPerWorkgroup(adapter);
   let groupQuads = group;
   while (groupQuads / 2 >= quads) groupQuads /= 2;
   const rowsAtOnce = group / groupQuads;

@@ -1,5 +1,5 @@
 // How elementwise kernels share out their elements: one rule for GPUs and for CPU rasterisers.
-import type { AdapterProfile } from '../dispatch.ts';
+import { type AdapterProfile, threadsPerWorkgroup } from '../dispatch.ts';
 
 /** How the items of a dispatch are shared out; see `spanOf`. */
 export interface Span {
@@ -16,7 +16,7 @@ export interface Span {
  */
 export function spanOf(count: number, adapter: AdapterProfile): Span {
   const isSoftware = adapter.family === 'software';
-  const group = isSoftware ? Math.max(4, adapter.subgroupSize) : 64;
+  const group = threadsPerWorkgroup(adapter);
   // At least 16 workgroups where the work allows it: software adapters split them over their threads.
   const perThread = isSoftware ? Math.min(1024, Math.max(1, Math.ceil(count / (group * 16)))) : 1;
   const groups = Math.max(1, Math.ceil(count / (group * perThread)));

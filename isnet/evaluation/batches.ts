@@ -28,6 +28,10 @@ const imagesWithin = (values: number, { channels, height, width }: SourceSize): 
 /** Images that are explained at once: fewer than are classified at once, unless they are small. */
 export const explainedAtOnce = (source: SourceSize): number => imagesWithin(MOST_EXPLAINED_VALUES, source);
 
+/** Images of which two are held at once: as they are, and as `imagesAndObjects` has them besides. */
+export const pairsAtOnce = (source: SourceSize): number =>
+  Math.max(1, Math.floor(explainedAtOnce(source) / 2));
+
 /** Awaits work in evaluation mode, which ends with it. */
 export async function evaluating<T>(model: Module, work: () => Promise<T>): Promise<T> {
   const wasTraining = model.isTraining;

@@ -4,18 +4,19 @@
 import { apply } from '../../engine/op.ts';
 import { add, mul, sub } from '../../engine/ops/arithmetic.ts';
 import { sum } from '../../engine/ops/broadcast.ts';
-import { concat, slice } from '../../engine/ops/layout.ts';
+import { concat } from '../../engine/ops/layout.ts';
 import { step } from '../../engine/ops/pointwise.ts';
 import { scope } from '../../engine/scope.ts';
 import { sizeOf } from '../../engine/shape.ts';
 import type { Device, Tensor } from '../../engine/tensor.ts';
+import { ancestorsOf } from '../../engine/walk.ts';
 import type { Module } from '../../nn/module.ts';
 import { uploadHostBatch } from '../batch.ts';
 import type { BatchSource, HostBatch } from '../data/source.ts';
 import type { Batch } from '../objective.ts';
-import { ancestorsOf, rectifiersOf } from '../rectifiers.ts';
-import { imageMasks } from '../rivals/masks.ts';
-import { type BatchedOptions, eachBatch, explainedAtOnce, readings } from './batches.ts';
+import { rectifiersOf } from '../rectifiers.ts';
+import { halfOf, imagesAndObjects } from '../rivals/masks.ts';
+import { type BatchedOptions, eachBatch, pairsAtOnce, readings } from './batches.ts';
 import { type Estimate, proportion } from './estimate.ts';
 import { rightOf } from './scores.ts';
 
@@ -54,7 +55,7 @@ export async function silencing(
   device: Device,
   model: Module,
   source: BatchSource,
-  { batchSize = Math.max(1, Math.floor(explainedAtOnce(source) / 2)), onProgress }: BatchedOptions = {},
+  { batchSize = pairsAtOnce(source), onProgress }: BatchedOptions = {},
 ): Promise<Silencing | null> {
   const totals = new Totals(source);
   await eachBatch(source, model, { batchSize, onProgress }, async (host) => {
@@ -86,8 +87,7 @@ interface ForwardPass {
 }
 
 function forwardTwice(model: Module, batch: Batch): ForwardPass {
-  const { images } = batch;
-  const logits = model.forward(concat([images, mul(images, imageMasks(batch))], 0));
+  const logits = model.forward(imagesAndObjects(batch));
   const rectifiers = rectifiersOf(model, logits);
   return {
     logits,
@@ -98,7 +98,7 @@ function forwardTwice(model: Module, batch: Batch): ForwardPass {
 
 function restoredAt(output: Tensor, logits: Tensor): Restored {
   return scope(output.device, () => {
-    const [whole, object] = halves(output);
+    const [whole, object] = [halfOf(output, 0), halfOf(output, 1)];
     const firing = step(object);
     const silenced = mul(firing, sub(1, step(whole)));
     const restored = add(whole, mul(silenced, sub(object, whole)));
@@ -107,16 +107,9 @@ function restoredAt(output: Tensor, logits: Tensor): Restored {
         t,
         t.shape.map((_, axis) => axis).filter((axis) => axis > 0),
       );
-    const [answer] = halves(withReplaced(logits, output, concat([restored, object], 0)));
+    const answer = halfOf(withReplaced(logits, output, concat([restored, object], 0)), 0);
     return [answer, perImage(firing), perImage(silenced)];
   });
-}
-
-/** Both halves of the first axis. */
-function halves(t: Tensor): [Tensor, Tensor] {
-  const [count, ...rest] = t.shape;
-  const half = (from: number): Tensor => slice(t, [from, ...rest.map(() => 0)], [count / 2, ...rest]);
-  return [half(0), half(count / 2)];
 }
 
 /** `t` computed anew, with `fresh` where it was computed from `old`. */

@@ -2,6 +2,7 @@
 
 import { max } from '../../engine/ops/argmax.ts';
 import { mean, mul, square, sub } from '../../engine/ops/arithmetic.ts';
+import { concat, slice } from '../../engine/ops/layout.ts';
 import { softplus } from '../../engine/ops/pointwise.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import type { BatchSource, HostBatch } from '../data/source.ts';
@@ -11,6 +12,16 @@ import type { Batch } from '../objective.ts';
 /** The mask of each image [N, 1, H, W]: of one per class, what any of them covers. */
 export function imageMasks({ masks }: Pick<Batch, 'masks'>): Tensor {
   return masks.shape[1] === 1 ? masks : max(masks, [1], { keepDims: true });
+}
+
+/** [2N, C, H, W]: the images, then the same with black where no mask is. `halfOf` takes apart what a model makes of both. */
+export const imagesAndObjects = (batch: Batch): Tensor =>
+  concat([batch.images, mul(batch.images, imageMasks(batch))], 0);
+
+/** A half of the first axis: the first or the second. */
+export function halfOf(t: Tensor, which: 0 | 1): Tensor {
+  const [count, ...rest] = t.shape;
+  return slice(t, [(which * count) / 2, ...rest.map(() => 0)], [count / 2, ...rest]);
 }
 
 /** Mean of losses per image [N] over the images that have a mask: []. */

@@ -3,6 +3,7 @@ import { metaTensor } from '../../engine/meta-device.ts';
 import { scope } from '../../engine/scope.ts';
 import { sizeOf } from '../../engine/shape.ts';
 import type { Tensor } from '../../engine/tensor.ts';
+import { ancestorsOf } from '../../engine/walk.ts';
 import { type Init, inEvaluation, type Module } from '../../nn/module.ts';
 import type { BatchSource } from '../data/source.ts';
 import type { ModelInput } from '../from-config.ts';
@@ -97,9 +98,7 @@ export function parameterCounts(
     const logits = inEvaluation(classifier, () =>
       classifier.forward(metaTensor([1, channels, height, width])),
     );
-    // A set is walked in the order of insertion, while it grows.
-    const seen = new Set([logits]);
-    for (const t of seen) for (const input of t.origin?.inputs ?? []) seen.add(input);
+    const seen = new Set(ancestorsOf(logits));
     return [...trained].filter((t) => seen.has(t));
   });
   return { training: count(trained), runTime: count(met) };

@@ -4,6 +4,7 @@ import { mean, mul } from '../../engine/ops/arithmetic.ts';
 import { sum } from '../../engine/ops/broadcast.ts';
 import { relu } from '../../engine/ops/pointwise.ts';
 import type { Tensor } from '../../engine/tensor.ts';
+import { ancestorsOf } from '../../engine/walk.ts';
 import { Module, Sequential } from '../../nn/module.ts';
 import { upsampleBilinear } from '../../nn/resample.ts';
 import { type AttributionOptions, gradientAt, onForwardPass } from './attribution.ts';
@@ -16,12 +17,8 @@ export interface GradCamOptions extends AttributionOptions {
 }
 
 /** Results of layer calls that `output` was computed from, in the order in which they were executed. */
-export function layerResults(output: Tensor): Tensor[] {
-  const seen = new Set([output]);
-  // A set is walked in the order of insertion, while it grows.
-  for (const t of seen) for (const input of t.origin?.inputs ?? []) seen.add(input);
-  return [...seen].filter((t) => t.call !== null).sort((a, b) => a.id - b.id);
-}
+export const layerResults = (output: Tensor): Tensor[] =>
+  ancestorsOf(output).filter(({ call }) => call !== null);
 
 /** The layer by itself or by name; of a Sequential, the last layer within. */
 function layerOf(model: Module, layer: string | Module): Module {
