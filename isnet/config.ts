@@ -124,6 +124,7 @@ const smallCnnSchema = z.strictObject({
   hidden: z.array(wholeNumber(1), { error: 'a list of layer sizes' }),
   batchNorm: flag(),
   convBias: flag().default(true),
+  // ReLUs, as in configurations from before this setting; those that are completed have the quickstart's.
   negativeSlope: between(0, 0.99).default(0),
   dropout: between(0, 0.95),
   weights: initialWeights(),

@@ -65,7 +65,8 @@ export const quickstartConfig: RunConfig & {
     hidden: [32],
     batchNorm: false,
     convBias: true,
-    negativeSlope: 0,
+    // Leaky, for a unit that is 0 has no relevance: what silences it is hidden from every heatmap (lrp/README.md).
+    negativeSlope: 0.1,
     dropout: 0,
     weights: null,
   },

@@ -155,8 +155,9 @@ describe('settings', () => {
     delete older.negativeSlope;
     delete older.range;
     writeFileSync(join(folder, 'comparison.json'), JSON.stringify(older));
-    await claimFolder(folder, completeSettings({}, {}));
-    const other = completeSettings({ trainCount: 17 }, { epochs: 9 });
+    await claimFolder(folder, completeSettings({ negativeSlope: 0 }, {}));
+    await expect(claimFolder(folder, completeSettings({}, {}))).rejects.toThrow(/negativeSlope 0, now 0.1/);
+    const other = completeSettings({ trainCount: 17, negativeSlope: 0 }, { epochs: 9 });
     await expect(claimFolder(folder, other)).rejects.toThrow(UsageError);
     await expect(claimFolder(folder, other)).rejects.toThrow(
       /with other settings \(trainCount 8000, now 17, training.epochs 4, now 9\); give those/,
@@ -166,7 +167,7 @@ describe('settings', () => {
   test('name a range of the relevance and larger networks', () => {
     const settings = completeSettings({ networks: 'medium', range: { C1: 1, C2: 25 } }, {});
     const name = { benchmark: 'mnist-marker', method: 'rrr', seed: 2 };
-    expect(cellOptions(name, settings)).toMatch(/--networks medium .* --range 1,25$/);
+    expect(cellOptions(name, settings)).toMatch(/--networks medium .* --negative-slope 0.1 --range 1,25$/);
     expect(() => completeSettings({ range: { C1: 2, C2: 1 } }, {})).toThrow(/isnet.range is/);
   });
 
@@ -185,6 +186,8 @@ describe('settings', () => {
     };
     expect(layersWith(0)).not.toContain('LeakyReLU');
     expect(layersWith(0.1)).not.toContain('ReLU');
+    expect(completeSettings({}, {}).negativeSlope).toBe(0.1);
+    expect(completeSettings({ networks: 'published' }, {}).negativeSlope).toBe(0);
     expect(() => completeSettings({ negativeSlope: 1 }, {})).toThrow(/model.negativeSlope is 1/);
     expect(() => completeSettings({ negativeSlope: 0.1, networks: 'published' }, {})).toThrow(
       /published networks are as published; leave it out/,
@@ -194,7 +197,7 @@ describe('settings', () => {
   test('of one cell are options of the command', () => {
     const name = { benchmark: 'mnist-marker', method: 'rrr', seed: 2 };
     expect(cellOptions(name, completeSettings({ testCount: 100 }, {}))).toBe(
-      '--benchmarks mnist-marker --methods rrr --seeds 2 --networks small --train-count 8000 --validation-count 500 --test-count 100 --epochs 4 --batch-size 32 --lr 0.006 --heatmap-weight 0.7',
+      '--benchmarks mnist-marker --methods rrr --seeds 2 --networks small --train-count 8000 --validation-count 500 --test-count 100 --epochs 4 --batch-size 32 --lr 0.006 --heatmap-weight 0.7 --negative-slope 0.1',
     );
   });
 });

@@ -34,7 +34,7 @@ interface CompareOptions {
   readonly epochs: number;
   readonly batchSize: number;
   readonly lr: number;
-  readonly negativeSlope: number;
+  readonly negativeSlope?: number;
   readonly heatmapWeight: number;
   readonly range: ComparisonSettings['range'];
   readonly jobs: number;
@@ -93,9 +93,8 @@ export function addCompareCommand(program: Command, done: (exitCode: number) => 
     )
     .option(
       '--negative-slope <x>',
-      'leaky ReLUs in small and medium classifiers, with this slope below 0',
+      `slope below 0 of the ReLUs in small and medium classifiers, 0 for plain ones (default: ${counts.negativeSlope})`,
       once(decimal),
-      counts.negativeSlope,
     )
     .option('--jobs <n>', 'trainings at a time', once(wholeNumber), 1)
     .option('--output <folder>', 'where cells, tables and the page are kept', 'comparison')

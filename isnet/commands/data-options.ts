@@ -110,7 +110,11 @@ export function addModelOptions(command: Command): Command {
   command.option('--dropout <x>', 'share of units dropped before the last layer', once(decimal));
   command.option('--hidden <sizes>', 'hidden layers of small-cnn, e.g. 64,32', once(wholeNumbers));
   command.option('--batch-norm', 'batch normalisation after each convolution of small-cnn');
-  command.option('--negative-slope <x>', 'leaky ReLUs in small-cnn, with this slope below 0', once(decimal));
+  command.option(
+    '--negative-slope <x>',
+    `slope below 0 of the ReLUs in small-cnn, 0 for plain ones (default: ${quickstartConfig.model.negativeSlope})`,
+    once(decimal),
+  );
   return command.option('--no-conv-bias', 'convolutions of small-cnn without biases');
 }
 

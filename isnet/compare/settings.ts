@@ -18,7 +18,7 @@ export interface ComparisonSettings {
   readonly trainCount: number;
   readonly validationCount: number;
   readonly testCount: number;
-  /** Slope below 0 of the ReLUs in small and medium classifiers; 0 for ReLU. */
+  /** Slope below 0 of the ReLUs in small and medium classifiers; 0 for ReLU, which published ones have. */
   readonly negativeSlope: number;
   /** Weight P of the heatmap loss in all ISNets. */
   readonly heatmapWeight: number;
@@ -36,7 +36,7 @@ export const defaultComparison: ComparisonSettings = {
   trainCount,
   validationCount,
   testCount,
-  negativeSlope: 0,
+  negativeSlope: quickstartConfig.model.negativeSlope,
   heatmapWeight: DEFAULT_P,
   range: 'running',
   training: { ...quickstartConfig.classifier, epochs: 4, batchSize: 32, learningRate: 6e-3 },
@@ -48,7 +48,8 @@ export function completeSettings(
   training: Partial<TrainingConfig>,
 ): ComparisonSettings {
   const defined = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  const settings = { ...defaultComparison, ...defined };
+  const ownSlope = given.networks === 'published' ? { negativeSlope: 0 } : {};
+  const settings = { ...defaultComparison, ...ownSlope, ...defined };
   const { networks, trainCount, validationCount, testCount, negativeSlope, heatmapWeight, range } = settings;
   if (networks === 'published' && negativeSlope !== 0) {
     throw new UsageError(
@@ -125,7 +126,7 @@ export function cellOptions({ benchmark, method, seed }: CellName, settings: Com
     'batch-size': training.batchSize,
     lr: training.learningRate,
     'heatmap-weight': heatmapWeight,
-    ...(negativeSlope > 0 ? { 'negative-slope': negativeSlope } : {}),
+    ...(networks === 'published' ? {} : { 'negative-slope': negativeSlope }),
     ...(range === 'running' ? {} : { range: range === 'natural' ? range : `${range.C1},${range.C2}` }),
   };
   return Object.entries(options)
