@@ -22,9 +22,12 @@ describe.skipIf(!hasAdapter)('isnet evaluate', () => {
 
   test('finds what the run has found, and says so in JSON as before', async () => {
     const before = JSON.parse(read('evaluation.json'));
-    const { exitCode, output, errors } = await isnet('evaluate', folder, '--json');
+    const { exitCode, output, errors } = await isnet('evaluate', folder, '--silenced', '--json');
     expect(exitCode, errors).toBe(0);
     const printed = JSON.parse(output);
+    expect(printed.silenced).toMatchObject([{ name: 'classifier', set: 'deceiving' }]);
+    expect(JSON.parse(read('evaluation.json')).silenced).toEqual(printed.silenced);
+    expect(read('report.html')).toContain('What the background silences');
     expect(printed.models).toEqual(JSON.parse(read('metrics.json')).models);
     expect(printed.adapter).toBe(before.adapter);
     expect(printed.evaluation).toEqual(before.models);

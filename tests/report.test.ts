@@ -66,6 +66,18 @@ const input: ReportInput = {
   adapter: hostile,
   weights: 'best',
   models: [evaluation],
+  silenced: [
+    {
+      name: evaluation.name,
+      set: 'deceiving',
+      silencing: {
+        imageCount: 12,
+        accuracy: proportion(6, 12),
+        objectAccuracy: proportion(9, 12),
+        layers: [{ layer: hostile, firing: 0.5, silenced: 0.0151, accuracyRestored: proportion(8, 12) }],
+      },
+    },
+  ],
   log: [{ model: 'isnet', epoch: 1, train: { total: 1, classification: 2, heatmap: 0.5 }, validation: null }],
   heatmaps: [
     {
@@ -121,6 +133,11 @@ describe('the report', () => {
     const body = page.slice(page.indexOf('<body>'));
     expect(body.indexOf(sentence)).toBeGreaterThan(0);
     expect(body.indexOf(sentence)).toBeLessThan(body.indexOf('<h2>'));
+  });
+
+  test('says what the background silences where that was measured', () => {
+    expect(page).toMatch(/What the background silences<[\s\S]*?Images of deceiving[\s\S]*?1\.5\s%[\s\S]*?66\.7/);
+    expect(reportHtml({ ...input, silenced: undefined })).not.toContain('What the background silences');
   });
 
   test('has no NaN and no undefined in it', () => {

@@ -98,15 +98,14 @@ async function evaluateAll(
   const data = await openTests(loaded[0].card, { ...options, log });
   try {
     const evaluated = await evaluateModels(device, loaded, data, log);
+    const silenced = options.silenced ? await silencedOf(device, loaded, data, log) : undefined;
     // The report of a run is about its own tests.
     if (options.report && options.data === undefined && (await stat(path)).isDirectory()) {
       const { card } = loaded[loaded.length - 1];
-      await updateReport(device, await openRunFolder(path), evaluated, { card, data, options });
+      await updateReport(device, await openRunFolder(path), { evaluated, silenced }, { card, data, options });
       log(`report: ${runFolder(path).report}`);
     }
-    return options.silenced
-      ? { evaluated, silenced: await silencedOf(device, loaded, data, log) }
-      : { evaluated };
+    return { evaluated, silenced };
   } finally {
     await data.close();
   }
@@ -156,12 +155,13 @@ interface ReportFacts {
 async function updateReport(
   device: GpuDevice,
   folder: RunFolder,
-  models: readonly EvaluatedModel[],
+  { evaluated, silenced }: Evaluated,
   { card, data, options }: ReportFacts,
 ): Promise<void> {
   await writeReport(folder, {
     device,
-    models,
+    models: evaluated,
+    silenced,
     source: Object.values(data.tests)[0],
     composite: isnetComposite({ eps: card.eps }),
     weights: options.weights,

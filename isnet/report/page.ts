@@ -8,6 +8,7 @@ import {
   deletionSection,
   heatmapSection,
   localisationSection,
+  silencedSection,
 } from './relevance-sections.ts';
 import { accuracySection, calibrationSection, classSection, trainingSection } from './result-sections.ts';
 import { style } from './style.ts';
@@ -31,6 +32,7 @@ ${accuracySection(models)}
 ${heatmapSection(input.heatmaps, modelTitles[main.name])}
 ${localisationSection(models)}
 ${deletionSection(models)}
+${silencedSection(input.silenced ?? [], models)}
 ${classSection(models)}
 ${calibrationSection(models)}
 ${trainingSection(input.log)}

@@ -5,7 +5,7 @@ import type { Conservation } from '../evaluation/conservation.ts';
 import type { Replacement } from '../evaluation/deletion.ts';
 import type { Localisation } from '../evaluation/localisation.ts';
 import type { ModelEvaluation } from '../evaluation/model.ts';
-import { modelTitles } from '../report.ts';
+import { modelTitles, type SilencedModel } from '../report.ts';
 import { type Html, html } from './html.ts';
 import type { HeatmapRow } from './input.ts';
 import { numberCell, percent, plain, shareCell } from './numbers.ts';
@@ -93,6 +93,24 @@ ${found.accuracyAfter ? shareCell(found.accuracyAfter) : html`<td class="n">–<
   return html`<section><h2>Deletion test</h2>
 <p class="note">The background of the test images of ${set} is replaced and the model is asked again: no heatmap is involved. A background that training never showed may change answers by itself.</p>
 ${table(html`<th>model</th><th>background</th>${numberHeads('other answer', "predicted logit's change", 'mean |change|', 'relative to spread', 'accuracy after')}`, rows)}</section>`;
+}
+
+/** Which units of the object the background silences, which no heatmap shows. */
+export function silencedSection(
+  silenced: readonly SilencedModel[],
+  models: readonly ModelEvaluation[],
+): Html | null {
+  const rows = silenced.flatMap(({ name, silencing }) => {
+    const color = models.findIndex((model) => model.name === name);
+    return (silencing?.layers ?? []).map(
+      ({ layer, firing, silenced: share, accuracyRestored }) =>
+        html`<tr>${modelCell(models[color], color)}<td>${layer}</td><td class="n">${percent(firing)}</td><td class="n">${percent(share)}</td>${shareCell(accuracyRestored)}${shareCell(silencing?.accuracy ?? null)}${shareCell(silencing?.objectAccuracy ?? null)}</tr>`,
+    );
+  });
+  if (rows.length === 0) return null;
+  return html`<section><h2>What the background silences</h2>
+<p class="note">Images of ${silenced[0].set}, whole and with their background black. A unit that fires for the object and not once the background is there is silenced; behind a plain ReLU it is 0, has no relevance, and no heatmap shows what silenced it. Where restoring the silenced units of a layer brings the accuracy of the objects back, the background works through them.</p>
+${table(html`<th>model</th><th>ReLU behind</th>${numberHeads('units that fire', 'of these silenced', 'accuracy with these restored', 'as they are', 'objects on black')}`, rows)}</section>`;
 }
 
 /** The leak report of each model as bars. */

@@ -11,7 +11,7 @@ import type { BatchSource } from '../data/source.ts';
 import { firstOfEachClass } from '../data/splits.ts';
 import type { Environment } from '../environment.ts';
 import type { EvaluationResult } from '../evaluation/model.ts';
-import { modelTitles } from '../report.ts';
+import { modelTitles, type SilencedModel } from '../report.ts';
 import { exists, type RunFolder, RunFolderError, readLog, writeJson } from '../run-folder.ts';
 import { modelCard } from './card.ts';
 import type { EpochLosses, HeatmapRow, ReportInput } from './input.ts';
@@ -27,6 +27,8 @@ export interface WriteReportOptions {
   readonly device: Device;
   /** In the order of tables; the last is the one that the run is about. */
   readonly models: readonly EvaluatedModel[];
+  /** What the background silences in them, if it was measured. */
+  readonly silenced?: readonly SilencedModel[];
   /** The images that relevance was measured on. */
   readonly source: BatchSource;
   readonly composite: Composite;
@@ -42,20 +44,21 @@ const IMAGES_PER_GROUP = 4;
  * Throws RunFolderError for a folder that cannot be written, and as `compareModels` does.
  */
 export async function writeReport(folder: RunFolder, options: WriteReportOptions): Promise<void> {
-  const { device, models, weights, config, environment } = options;
+  const { device, models, silenced, weights, config, environment } = options;
   const evaluations = models.map(({ evaluation }) => evaluation);
+  const found = { models: evaluations, ...(silenced ? { silenced } : {}) };
   const facts = { date: new Date().toISOString(), adapter: device.description, weights };
   const input: ReportInput = {
     name: config.name,
     ...facts,
-    models: evaluations,
+    ...found,
     log: (await exists(folder.log)) ? ((await readLog(folder)) as EpochLosses[]) : [],
     heatmaps: await drawChosen(options),
     config,
     environment,
   };
   const style = { where: 'run folder', error: RunFolderError } as const;
-  await writeJson(folder.evaluation, { ...facts, models: evaluations });
+  await writeJson(folder.evaluation, { ...facts, ...found });
   await writeFileAtomically(folder.card, modelCard({ ...input, config }), style);
   await writeFileAtomically(folder.report, reportHtml(input), style);
 }
