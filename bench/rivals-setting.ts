@@ -6,6 +6,7 @@ import type { ModelConfig } from '../isnet/config.ts';
 import { quantile } from '../isnet/evaluation/bootstrap.ts';
 import type { ModelInput } from '../isnet/from-config.ts';
 import type { Batch } from '../isnet/objective.ts';
+import { networkDefaults } from '../isnet/quickstart-config.ts';
 import type { MethodSetting } from '../isnet/rivals/method.ts';
 import { type Networks, publishedNetworks, smallNetworks } from '../isnet/rivals/networks.ts';
 import { createModel } from '../nn/models/index.ts';
@@ -48,12 +49,12 @@ export const settings: readonly RivalSetting[] = [
     input: { channels: 3, height: 64, width: 64, classNames },
     // Beside it the U-Nets of the papers. Grad-CAM looks at the last maps, which here have no name of DenseNet's.
     networks: {
-      ...publishedNetworks,
+      ...publishedNetworks(),
       attentionLayer: undefined,
       classifier: (init, { channels, height }) =>
         createModel('resnet18', init, { classes: CLASS_COUNT, inChannels: channels, imageSize: height }),
     },
-    classifier: { kind: 'resnet18', dropout: null, weights: null },
+    classifier: { kind: 'resnet18', ...networkDefaults },
     batchSize: 8,
     turnMs: 250,
   },

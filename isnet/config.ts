@@ -118,24 +118,32 @@ const blockSchema = z.strictObject({
 const initialWeights = () =>
   z.string({ error: 'the path of a safetensors file, or null' }).min(1).nullable().default(null);
 
+/** Slope of ReLUs below 0: none in configurations from before this setting; what is completed has the defaults of its network. */
+const slope = () => between(0, 0.99).default(0);
+
 const smallCnnSchema = z.strictObject({
   kind: z.literal('small-cnn'),
   blocks: z.array(blockSchema, { error: 'a list of blocks { channels, kernel, stride, pool }' }),
   hidden: z.array(wholeNumber(1), { error: 'a list of layer sizes' }),
   batchNorm: flag(),
   convBias: flag().default(true),
-  // ReLUs, as in configurations from before this setting; those that are completed have the quickstart's.
-  negativeSlope: between(0, 0.99).default(0),
+  negativeSlope: slope(),
   dropout: between(0, 0.95),
   weights: initialWeights(),
 });
 
-const networkSchema = z.strictObject({
-  kind: oneOf(networkNames),
-  /** Share of units dropped before the last layer; null for what the network was published with. */
-  dropout: z.union([between(0, 0.95), z.null()], { error: 'a number from 0 to 0.95, or null' }),
-  weights: initialWeights(),
-});
+const networkSchema = z
+  .strictObject({
+    kind: oneOf(networkNames),
+    /** Share of units dropped before the last layer; null for what the network was published with. */
+    dropout: z.union([between(0, 0.95), z.null()], { error: 'a number from 0 to 0.95, or null' }),
+    negativeSlope: slope(),
+    weights: initialWeights(),
+  })
+  .refine(({ kind, negativeSlope }) => negativeSlope === 0 || models[kind].hasSlope, {
+    path: ['negativeSlope'],
+    error: '0 for a network without ReLUs',
+  });
 
 const modelSchema = z.discriminatedUnion('kind', [smallCnnSchema, networkSchema], {
   error: `one of ${choices.model.join(', ')}`,

@@ -46,7 +46,9 @@ export interface ExperimentOptions {
  * `readJson` and `completeConfig` do.
  */
 export async function readRunConfig(folder: RunFolder): Promise<RunConfig> {
-  return completeConfig([(await readJson(folder.config)) as PartialRunConfig], folder.config);
+  const saved = (await readJson(folder.config)) as PartialRunConfig;
+  // Runs from before there was a slope were trained without one.
+  return completeConfig([{ model: { negativeSlope: 0 } }, saved], folder.config);
 }
 
 /**

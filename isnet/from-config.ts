@@ -53,7 +53,7 @@ export function createModel(
     const options = { ...sizes, inChannels: channels, imageSize, classCount: classNames.length };
     return checked(new SmallCnn(init, options), config, input);
   }
-  const { kind, dropout } = config;
+  const { kind, dropout, negativeSlope } = config;
   if (models[kind].isSizeFixed && height !== width) {
     throw new UsageError(
       `model: ${kind} takes square images, and these are ${width}x${height}; give height and width one size`,
@@ -63,6 +63,7 @@ export function createModel(
     classes: classNames.length,
     inChannels: channels,
     imageSize: height,
+    negativeSlope,
     ...(dropout === null ? {} : { dropout }),
   };
   return checked(createNetwork(kind, init, options), config, input);

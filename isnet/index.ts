@@ -189,6 +189,7 @@ export {
   SGD,
   type SgdOptions,
 } from '../nn/optim.ts';
+export { type RectifierOptions, rectifier } from '../nn/rectifier.ts';
 export {
   parseSafetensors,
   type SafetensorsFile,

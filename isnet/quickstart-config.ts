@@ -114,7 +114,7 @@ export const imageDefaults: Omit<ImageDataConfig, 'source'> = {
 };
 
 /** Settings of a network by name; only its name has to be said. */
-export const networkDefaults = { dropout: null, weights: null } as const;
+export const networkDefaults = { dropout: null, negativeSlope: 0, weights: null } as const;
 
 // Adam's own default: deep networks do not survive the steps that small-cnn thrives on.
 const NETWORK_LEARNING_RATE = 1e-3;
@@ -143,7 +143,7 @@ function dataDefaults(dataset: DataConfig['dataset'] = quickstartConfig.data.dat
 /**
  * The settings given, in order of rising weight, over those of `quickstartConfig`. A section is completed setting by
  * setting, and so is `augment`; a list or `P` or `range` is replaced as a whole. Images of one's own start from
- * `imageDefaults`, benchmarks but the quickstart's from `benchmarkDefaults`, other networks than small-cnn from `networkDefaults` and a learning rate of 1e-3. Throws UsageError as `parseRunConfig` does.
+ * `imageDefaults`, benchmarks but the quickstart's from `benchmarkDefaults`, other networks than small-cnn from `networkDefaults` and a learning rate of 1e-3. What is null in the settings of one network is left to the defaults of another that follows. Throws UsageError as `parseRunConfig` does.
  */
 export function completeConfig(given: readonly PartialRunConfig[], where = 'config'): RunConfig {
   const data = dataDefaults(
@@ -151,13 +151,18 @@ export function completeConfig(given: readonly PartialRunConfig[], where = 'conf
   );
   const kind = given.findLast((settings) => settings?.model?.kind !== undefined)?.model?.kind ?? 'small-cnn';
   const merged: Record<string, unknown> = { ...defaultsFor(kind), data };
+  let writtenFor = kind;
   for (const settings of given) {
     if (!isSection(settings)) {
       throw new UsageError(`${where}: the settings are no object; use { "seed": 1, "isnet": { "P": 0.5 } }`);
     }
-    for (const [key, value] of Object.entries(settings)) {
-      if (value === undefined) continue;
+    writtenFor = settings.model?.kind ?? writtenFor;
+    for (const [key, section] of Object.entries(settings)) {
+      if (section === undefined) continue;
       const before = merged[key];
+      // Null is a network's own dropout, and says nothing of another's.
+      const isOfAnother = key === 'model' && writtenFor !== kind;
+      const value = isOfAnother && isSection(section) ? without(null, section) : section;
       merged[key] = isSection(before) && isSection(value) ? completed(before, value) : value;
     }
   }
@@ -165,10 +170,10 @@ export function completeConfig(given: readonly PartialRunConfig[], where = 'conf
 }
 
 function completed(before: Section, value: Section): Section {
-  const settings = { ...before, ...defined(value) };
+  const settings = { ...before, ...without(undefined, value) };
   const [known, given] = [before.augment, value.augment];
   return isSection(known) && isSection(given)
-    ? { ...settings, augment: { ...known, ...defined(given) } }
+    ? { ...settings, augment: { ...known, ...without(undefined, given) } }
     : settings;
 }
 
@@ -178,7 +183,7 @@ function isSection(value: unknown): value is Section {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Without the settings that are undefined: an option that was not given must not erase the default. */
-function defined(section: Section): Section {
-  return Object.fromEntries(Object.entries(section).filter(([, value]) => value !== undefined));
+/** Without the settings that are null, or undefined: an option that was not given must not erase the default. */
+function without(nothing: null | undefined, section: Section): Section {
+  return Object.fromEntries(Object.entries(section).filter(([, value]) => value !== nothing));
 }

@@ -17,6 +17,7 @@ import { deconvnet, guidedBackprop } from '../lrp/attributions/relu-rules.ts';
 import { smoothGrad } from '../lrp/attributions/smooth-grad.ts';
 import { epsilonComposite } from '../lrp/composite.ts';
 import { explain } from '../lrp/explain.ts';
+import { LeakyReLU } from '../nn/activations.ts';
 import { AdaptiveAvgPool2d, Conv2d, Flatten, Linear, ReLU } from '../nn/layers.ts';
 import { Module, Sequential } from '../nn/module.ts';
 import { upsampleBilinear } from '../nn/resample.ts';
@@ -159,10 +160,10 @@ describe('SmoothGrad', () => {
 });
 
 /** Two dense layers with a ReLU between, and what is handed back through them: rows of W are outputs. */
-function denseExample() {
+function denseExample(activation: Module = new ReLU()) {
   const device = new CpuDevice();
   const init = initOn(device);
-  const net = new Sequential(new Linear(init, 2, 3), new ReLU(), new Linear(init, 3, 1));
+  const net = new Sequential(new Linear(init, 2, 3), activation, new Linear(init, 3, 1));
   const [W1, b1, W2, b2] = net.parameters();
   fill(W1, [1, 2, -1, 1, 3, -1]);
   fill(b1, [0, 0, 0]);
@@ -179,6 +180,13 @@ describe('at a ReLU, of signals [2, -5, 4] where z = [2.25, 0.75, -0.25]', () =>
   test('the deconvnet passes 2 and 4', () => expectClose(dataOf(deconvnet(net, x)), back([2, 0, 4]), 12));
   test('guided backpropagation passes 2', () =>
     expectClose(dataOf(guidedBackprop(net, x)), back([2, 0, 0]), 12));
+
+  test('of a slope of 0.1, the deconvnet passes the same, and guided backpropagation a tenth of 4', () => {
+    const leaky = denseExample(new LeakyReLU(0.1));
+    expectClose(dataOf(gradient(leaky.net, leaky.x)), back([2, -5, 0.4]), 12);
+    expectClose(dataOf(deconvnet(leaky.net, leaky.x)), back([2, 0, 4]), 12);
+    expectClose(dataOf(guidedBackprop(leaky.net, leaky.x)), back([2, 0, 0.4]), 12);
+  });
 });
 
 test('where all is positive, guided backpropagation and deconvnet are the gradient', () => {

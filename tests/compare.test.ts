@@ -6,6 +6,7 @@ import { parse } from 'csv-parse/sync';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CpuDevice } from '../engine/cpu-device.ts';
 import { UsageError } from '../engine/errors.ts';
+import { MetaDevice } from '../engine/meta-device.ts';
 import { fashionMarker } from '../isnet/benchmarks/fashion.ts';
 import { type CellResult, cellNames, cellPath, readCell, writeCell } from '../isnet/compare/cell.ts';
 import { commitWarning, keepFirstCommit } from '../isnet/compare/commits.ts';
@@ -189,9 +190,28 @@ describe('settings', () => {
     expect(completeSettings({}, {}).negativeSlope).toBe(0.1);
     expect(completeSettings({ networks: 'published' }, {}).negativeSlope).toBe(0);
     expect(() => completeSettings({ negativeSlope: 1 }, {})).toThrow(/model.negativeSlope is 1/);
-    expect(() => completeSettings({ negativeSlope: 0.1, networks: 'published' }, {})).toThrow(
-      /published networks are as published; leave it out/,
-    );
+  });
+
+  test('make the DenseNets among published networks leaky, and leave the others as published', () => {
+    const settings = completeSettings({ networks: 'published', negativeSlope: 0.1 }, {});
+    const networks = networksOf(settings);
+    const input = { channels: 3, height: 224, width: 224, classNames: ['a', 'b'] };
+    const kindsOf = (
+      kind: 'classifier' | 'ham' | 'unet' | 'multiTask' | 'attentionGated' | 'transformer',
+    ) => {
+      // Shapes alone: the weights of all of them would take a minute to draw.
+      const modules = networks[kind](initOn(new MetaDevice()), input).namedModules();
+      const kinds = modules.map(([, module]) => module.constructor.name);
+      return ['LeakyReLU', 'ReLU'].map((name) => kinds.filter((other) => other === name).length);
+    };
+    expect(kindsOf('classifier')).toEqual([121, 0]);
+    // The last one stands behind HAM's own attention.
+    expect(kindsOf('ham')).toEqual([121, 1]);
+    for (const kind of ['unet', 'multiTask', 'attentionGated', 'transformer'] as const) {
+      expect(kindsOf(kind)[0], kind).toBe(0);
+    }
+    const name = { benchmark: 'mnist-marker', method: 'rrr', seed: 2 };
+    expect(cellOptions(name, settings)).toMatch(/--networks published .* --negative-slope 0.1$/);
   });
 
   test('of one cell are options of the command', () => {

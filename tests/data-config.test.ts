@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { UsageError } from '../engine/errors.ts';
 import { didYouMean, nearestName } from '../engine/nearest-name.ts';
 import { settingsOf, type TrainOptions } from '../isnet/commands/train-options.ts';
-import { type ImageDataConfig, parseDataConfig, parseRunConfig } from '../isnet/config.ts';
+import { type ImageDataConfig, parseDataConfig, parseModelConfig, parseRunConfig } from '../isnet/config.ts';
 import { completeConfig, imageDefaults, quickstartConfig } from '../isnet/quickstart-config.ts';
 
 const complete = (data: object) => completeConfig([{ data } as never]);
@@ -140,7 +140,7 @@ describe('settings of a network by name', () => {
 
   test('need no more than the name, and come with a learning rate that it survives', () => {
     const config = model({ kind: 'densenet121' });
-    expect(config.model).toEqual({ kind: 'densenet121', dropout: null, weights: null });
+    expect(config.model).toEqual({ kind: 'densenet121', dropout: null, negativeSlope: 0, weights: null });
     expect([config.classifier.learningRate, config.isnet.learningRate]).toEqual([1e-3, 1e-3]);
     expect(
       completeConfig([{ model: { kind: 'vgg11' }, isnet: { learningRate: 2 } }]).isnet.learningRate,
@@ -162,6 +162,14 @@ describe('settings of a network by name', () => {
     });
   });
 
+  test('have the slope of ReLUs that is given, and none in weights files from before there was one', () => {
+    const given = settingsOf({ outputDir: 'runs', model: 'resnet18', negativeSlope: 0.1 });
+    expect(completeConfig([given]).model).toMatchObject({ kind: 'resnet18', negativeSlope: 0.1 });
+    const older = { kind: 'resnet18', dropout: null, weights: null };
+    expect(parseModelConfig(older)).toEqual({ ...older, negativeSlope: 0 });
+    expect(parseModelConfig({ ...older, kind: 'vit_small' })).toMatchObject({ negativeSlope: 0 });
+  });
+
   test('of a file may be changed to those of another network, and back', () => {
     const file = { model: { kind: 'resnet18', dropout: 0.5 } } as const;
     expect(completeConfig([file, { model: { kind: 'vit_small' } }]).model).toMatchObject({
@@ -171,12 +179,25 @@ describe('settings of a network by name', () => {
     expect(back.model).toEqual({ ...quickstartConfig.model, dropout: 0.5 });
   });
 
+  test('of a file that leave the dropout to the network leave it to small-cnn, too', () => {
+    const file = { model: { kind: 'resnet18', dropout: null, weights: null } } as const;
+    const command = settingsOf({ outputDir: 'runs', model: 'small-cnn', hidden: [5] });
+    expect(completeConfig([file, command]).model).toEqual({ ...quickstartConfig.model, hidden: [5] });
+    expect(completeConfig([file, { model: { kind: 'vgg11' } }]).model.dropout).toBe(null);
+    // Said of small-cnn itself it is a mistake.
+    const mistake = { model: { dropout: null } } as never;
+    expect(() => completeConfig([mistake])).toThrow('model.dropout is null; use');
+    expect(() => completeConfig([file, { model: { kind: 'small-cnn' } }, mistake])).toThrow(
+      'model.dropout is null; use',
+    );
+  });
+
   test.each<[string, object, string]>([
     ['a misspelt name', { kind: 'resnet-18' }, "(did you mean 'resnet18'?); use one of small-cnn, resnet18"],
     [
       'settings of small-cnn',
       { kind: 'resnet18', blocks: [] },
-      "there is no setting 'blocks' in 'model'; use kind, dropout, weights",
+      "there is no setting 'blocks' in 'model'; use kind, dropout, negativeSlope, weights",
     ],
     [
       'settings of no network',
@@ -184,6 +205,12 @@ describe('settings of a network by name', () => {
       "'batchnorm' (did you mean 'batchNorm'?) in 'model'; use kind, blocks",
     ],
     ['a network without classes', { kind: 'unet' }, 'model.kind is "unet"'],
+    [
+      'a slope where no ReLU is',
+      { kind: 'vit_small', negativeSlope: 0.1 },
+      'model.negativeSlope is 0.1; use 0 for a network without ReLUs',
+    ],
+    ['a slope of 1', { kind: 'vgg11', negativeSlope: 1 }, 'use a number from 0 to 0.99'],
     ['weights of no file', { kind: 'resnet18', weights: 3 }, 'use the path of a safetensors file, or null'],
   ])('with %s are refused', (_, settings, message) => {
     expect(() => model(settings)).toThrow(UsageError);

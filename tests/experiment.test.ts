@@ -7,9 +7,9 @@ import { CheckpointError, DeviceError } from '../engine/errors.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import { randomStream } from '../engine/random-bits.ts';
 import { loadState } from '../isnet/checkpoint.ts';
-import { runExperiment } from '../isnet/experiment.ts';
+import { readRunConfig, runExperiment } from '../isnet/experiment.ts';
 import { completeConfig, quickstartConfig } from '../isnet/quickstart-config.ts';
-import { abandonRunFolder, createRunFolder } from '../isnet/run-folder.ts';
+import { abandonRunFolder, createRunFolder, writeJson } from '../isnet/run-folder.ts';
 import { stagesOf } from '../isnet/stage.ts';
 import { Linear } from '../nn/layers.ts';
 import { loadStateDict } from '../nn/state-dict.ts';
@@ -67,6 +67,15 @@ test('settings that are left out or undefined keep their defaults', () => {
     seed: 3,
     isnet: { ...quickstartConfig.isnet, P: { to: 0.5, epochs: 2 } },
   });
+});
+
+test('a run from before ReLUs had a slope has none', async () => {
+  const folder = await createRunFolder(join(runs, 'older'));
+  const { negativeSlope: _, ...model } = quickstartConfig.model;
+  await writeJson(folder.config, { ...quickstartConfig, model });
+  expect(await readRunConfig(folder)).toEqual({ ...quickstartConfig, model: { ...model, negativeSlope: 0 } });
+  await writeJson(folder.config, quickstartConfig);
+  expect(await readRunConfig(folder)).toEqual(quickstartConfig);
 });
 
 test('an abandoned run folder may be used again', async () => {

@@ -97,6 +97,16 @@ describe('the file', () => {
     expect(nodes.slice(0, 2).map(({ name }) => name)).toEqual(['conv1', 'bn1']);
   });
 
+  test('has leaky ReLUs as the nodes that they are', async () => {
+    const { nodes } = readGraph(await exported('a leaky DenseNet'));
+    const leaky = nodes.filter(({ op }) => op === 'LeakyRelu');
+    // One before each of six convolutions but the first, and one before the head.
+    expect(leaky).toHaveLength(7);
+    for (const node of leaky) expect(node.float('alpha')).toBeCloseTo(0.1, 7);
+    expect(leaky.map(({ name }) => name)).toContain('features.denseblock1.denselayer1.relu2');
+    expect(nodes.filter(({ op }) => /^P?Relu$/.test(op))).toEqual([]);
+  });
+
   test('says who made it, for which opset, and what goes in and out', async () => {
     const input = onnxNets.SmallCnn.input;
     const bytes = await exportOnnx(cpuNet('SmallCnn'), { input, producerVersion: '1.2.3', name: 'digits' });

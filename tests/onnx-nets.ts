@@ -93,6 +93,10 @@ export const onnxNets: Readonly<Record<string, OnnxCase>> = {
       new DenseNet(init, { stem: 6, growth: 4, counts: [2, 1], classes: 3, isTransitionRectified: true }),
     [3, 24, 24],
   ),
+  'a leaky DenseNet': net(
+    (init) => new DenseNet(init, { stem: 6, growth: 4, counts: [1, 1], classes: 3, negativeSlope: 0.1 }),
+    [3, 24, 24],
+  ),
   'a VGG': net(likeVgg, [3, 8, 8]),
   VisionTransformer: net((init) => new VisionTransformer(init, { ...vitSizes, classes: 3 }), [3, 8, 8]),
   UNet: net((init) => new UNet(init, { classes: 2, width: 2, depth: 3 }), [3, 8, 12], false),

@@ -136,7 +136,9 @@ describe('the report', () => {
   });
 
   test('says what the background silences where that was measured', () => {
-    expect(page).toMatch(/What the background silences<[\s\S]*?Images of deceiving[\s\S]*?1\.5\s%[\s\S]*?66\.7/);
+    expect(page).toMatch(
+      /What the background silences<[\s\S]*?Images of deceiving[\s\S]*?1\.5\s%[\s\S]*?66\.7/,
+    );
     expect(reportHtml({ ...input, silenced: undefined })).not.toContain('What the background silences');
   });
 

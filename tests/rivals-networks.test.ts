@@ -197,7 +197,7 @@ describe('the published networks', () => {
     // Shapes alone: a vision transformer of this size would take a minute to draw.
     const init = { ...initOn(new MetaDevice()) };
     return parameterCounts(
-      methodNamed(name).plan({ init, input: large, networks: publishedNetworks }),
+      methodNamed(name).plan({ init, input: large, networks: publishedNetworks() }),
       large,
     );
   };

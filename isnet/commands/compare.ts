@@ -93,7 +93,7 @@ export function addCompareCommand(program: Command, done: (exitCode: number) => 
     )
     .option(
       '--negative-slope <x>',
-      `slope below 0 of the ReLUs in small and medium classifiers, 0 for plain ones (default: ${counts.negativeSlope})`,
+      `slope below 0 of the ReLUs in classifiers, 0 for plain ones (default: ${counts.negativeSlope}; 0 for published ones)`,
       once(decimal),
     )
     .option('--jobs <n>', 'trainings at a time', once(wholeNumber), 1)

@@ -8,7 +8,7 @@ import {
   type ModelConfig,
   type PartialRunConfig,
 } from '../config.ts';
-import { imageDefaults, quickstartConfig } from '../quickstart-config.ts';
+import { imageDefaults, networkDefaults, quickstartConfig } from '../quickstart-config.ts';
 import { decimal, once, type Size, size, wholeNumber, wholeNumbers } from './parse.ts';
 
 /** Values of the options; undefined where an option was not given. */
@@ -112,7 +112,7 @@ export function addModelOptions(command: Command): Command {
   command.option('--batch-norm', 'batch normalisation after each convolution of small-cnn');
   command.option(
     '--negative-slope <x>',
-    `slope below 0 of the ReLUs in small-cnn, 0 for plain ones (default: ${quickstartConfig.model.negativeSlope})`,
+    `slope below 0 of the ReLUs, 0 for plain ones (default: ${quickstartConfig.model.negativeSlope} for small-cnn, ${networkDefaults.negativeSlope} for others)`,
     once(decimal),
   );
   return command.option('--no-conv-bias', 'convolutions of small-cnn without biases');

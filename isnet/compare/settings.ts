@@ -18,7 +18,7 @@ export interface ComparisonSettings {
   readonly trainCount: number;
   readonly validationCount: number;
   readonly testCount: number;
-  /** Slope below 0 of the ReLUs in small and medium classifiers; 0 for ReLU, which published ones have. */
+  /** Slope below 0 of the ReLUs in classifiers; 0 for ReLU. U-Nets, AG-Sononet and ViT are as they are. */
   readonly negativeSlope: number;
   /** Weight P of the heatmap loss in all ISNets. */
   readonly heatmapWeight: number;
@@ -50,12 +50,7 @@ export function completeSettings(
   const defined = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   const ownSlope = given.networks === 'published' ? { negativeSlope: 0 } : {};
   const settings = { ...defaultComparison, ...ownSlope, ...defined };
-  const { networks, trainCount, validationCount, testCount, negativeSlope, heatmapWeight, range } = settings;
-  if (networks === 'published' && negativeSlope !== 0) {
-    throw new UsageError(
-      `compare: --negative-slope is ${negativeSlope}, and published networks are as published; leave it out, or use --networks small or medium`,
-    );
-  }
+  const { trainCount, validationCount, testCount, negativeSlope, heatmapWeight, range } = settings;
   const classifier = completeConfig(
     [
       { data: { dataset: 'mnist-marker', trainCount, validationCount, testCount } },
@@ -69,7 +64,7 @@ export function completeSettings(
 
 /** The networks that the settings name. */
 export function networksOf({ networks, negativeSlope }: ComparisonSettings): Networks {
-  if (networks === 'published') return publishedNetworks;
+  if (networks === 'published') return publishedNetworks({ negativeSlope });
   const { kind: _, weights: __, ...sizes } = quickstartConfig.model;
   const blocks = networks === 'medium' ? mediumBlocks : sizes.blocks;
   return smallNetworks({ ...sizes, blocks, negativeSlope });
@@ -126,7 +121,7 @@ export function cellOptions({ benchmark, method, seed }: CellName, settings: Com
     'batch-size': training.batchSize,
     lr: training.learningRate,
     'heatmap-weight': heatmapWeight,
-    ...(networks === 'published' ? {} : { 'negative-slope': negativeSlope }),
+    'negative-slope': negativeSlope,
     ...(range === 'running' ? {} : { range: range === 'natural' ? range : `${range.C1},${range.C2}` }),
   };
   return Object.entries(options)

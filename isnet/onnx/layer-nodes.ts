@@ -1,5 +1,7 @@
-// How layers are written as ONNX nodes: those that are more than one op, so that a graph has one node per layer.
+// How layers are written as ONNX nodes: those that are more than one op or have numbers of their own, so that a graph has one
+// node per layer.
 import type { LayerCall, Tensor } from '../../engine/tensor.ts';
+import { LeakyReLU } from '../../nn/activations.ts';
 import { BatchNorm2d } from '../../nn/batch-norm.ts';
 import { ConvTranspose2d } from '../../nn/conv-transpose.ts';
 import { GroupNorm, LayerNorm } from '../../nn/layer-norm.ts';
@@ -104,6 +106,9 @@ const groupNorm: WriteLayer<GroupNorm> = ({ groups, eps }, call) => {
   return writer.node('Add', [scaled, perChannel(bias)], {}, name);
 };
 
+const leakyRelu: WriteLayer<LeakyReLU> = ({ negativeSlope }, { writer, input, name }) =>
+  writer.node('LeakyRelu', [input], { alpha: { float: negativeSlope } }, name);
+
 const flatten: WriteLayer<Flatten> = (_, { writer, input, name }) =>
   writer.node('Flatten', [input], { axis: 1 }, name);
 
@@ -123,6 +128,7 @@ const table: readonly (readonly [abstract new (...args: never) => Layer, WriteLa
   [BatchNorm2d, batchNorm],
   [LayerNorm, layerNorm],
   [GroupNorm, groupNorm],
+  [LeakyReLU, leakyRelu],
   [Flatten, flatten],
   [Upsample, upsample],
 ];

@@ -218,7 +218,7 @@ const rows: Readonly<Record<string, OpRow>> = {
   square,
   log1p: onePlusLog,
   relu: same('Relu'),
-  // The slope may be a tensor, which LeakyRelu does not take.
+  // Of code that calls the op: the slope may be a tensor, which LeakyRelu does not take. Layers are in layer-nodes.ts.
   leakyRelu: same('PRelu'),
   sigmoid: same('Sigmoid'),
   softplus: same('Softplus'),

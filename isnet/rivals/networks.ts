@@ -8,6 +8,7 @@ import { type ConvBlock, convFeatures, SmallCnn, type SmallCnnOptions } from '..
 import { UNet } from '../../nn/models/unet.ts';
 import { VisionTransformer, type ViTSizes, vitSizes } from '../../nn/models/vision-transformer.ts';
 import { type Init, type Module, Sequential } from '../../nn/module.ts';
+import type { RectifierOptions } from '../../nn/rectifier.ts';
 import type { ModelInput } from '../from-config.ts';
 
 type Make<Network extends Module> = (init: Init, input: ModelInput) => Network;
@@ -64,7 +65,10 @@ export const mediumBlocks: readonly ConvBlock[] = [
   { channels: 32, kernel: 3, stride: 2 },
 ];
 
-/** Networks for images of a few dozen pixels, as small as they can be and still learn digits. */
+/**
+ * Networks for images of a few dozen pixels, as small as they can be and still learn digits. A slope of ReLUs in `sizes` is
+ * that of the classifier, in HAM too.
+ */
 export function smallNetworks(sizes: SmallCnnSizes): Networks {
   const cnn: Make<SmallCnn> = (init, { channels, height, width, classNames }) =>
     new SmallCnn(init, {
@@ -106,25 +110,27 @@ export function smallNetworks(sizes: SmallCnnSizes): Networks {
 /**
  * The networks of the papers: DenseNet-121, a U-Net of five levels from 64 channels, AG-Sononet, ViT-B/16. HAM stands on the
  * DenseNet's features rather than on a dilated ResNet-50's, so that all methods share them. For images of 224 pixels.
+ * A slope of ReLUs is the DenseNet's, in HAM too; all others are as published.
  */
-export const publishedNetworks: Networks = {
-  classifier: (init, input) => new DenseNet(init, { ...densenetSizes.densenet121, ...sizesOf(input) }),
-  attentionLayer: 'relu',
-  unet: (init, { channels }) => new UNet(init, { inChannels: channels, classes: 1 }),
-  multiTask: (init, input) => new MultiTaskUNet(init, sizesOf(input)),
-  attentionGated: (init, input) => new AgSononet(init, sizesOf(input)),
-  ham: (init, input) => {
-    const { features, relu, classifier } = new DenseNet(init, {
-      ...densenetSizes.densenet121,
-      ...sizesOf(input),
-    });
-    const channels = classifier.weight.shape[1];
-    classifier.dispose();
-    return new HamNet(init, {
-      ...sizesOf(input),
-      features: { network: new Sequential(features, relu), channels },
-    });
-  },
-  transformer: (init, input) =>
-    new VisionTransformer(init, { ...sizesOf(input), ...vitSizes.vit_b_16, imageSize: sideOf(input) }),
-};
+export function publishedNetworks({ negativeSlope }: RectifierOptions = {}): Networks {
+  const densenet: Make<DenseNet> = (init, input) =>
+    new DenseNet(init, { ...densenetSizes.densenet121, ...sizesOf(input), negativeSlope });
+  return {
+    classifier: densenet,
+    attentionLayer: 'relu',
+    unet: (init, { channels }) => new UNet(init, { inChannels: channels, classes: 1 }),
+    multiTask: (init, input) => new MultiTaskUNet(init, sizesOf(input)),
+    attentionGated: (init, input) => new AgSononet(init, sizesOf(input)),
+    ham: (init, input) => {
+      const { features, relu, classifier } = densenet(init, input);
+      const channels = classifier.weight.shape[1];
+      classifier.dispose();
+      return new HamNet(init, {
+        ...sizesOf(input),
+        features: { network: new Sequential(features, relu), channels },
+      });
+    },
+    transformer: (init, input) =>
+      new VisionTransformer(init, { ...sizesOf(input), ...vitSizes.vit_b_16, imageSize: sideOf(input) }),
+  };
+}

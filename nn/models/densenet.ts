@@ -1,20 +1,11 @@
 // DenseNet-BC (Huang et al. 2017, arXiv:1608.06993) with torchvision's structure, names and initial weights.
 import { concat } from '../../engine/ops/layout.ts';
-import { relu } from '../../engine/ops/pointwise.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import { BatchNorm2d } from '../batch-norm.ts';
 import { kaimingNormal, linearUniform } from '../init.ts';
-import {
-  AdaptiveAvgPool2d,
-  AvgPool2d,
-  Conv2d,
-  Dropout,
-  Flatten,
-  Linear,
-  MaxPool2d,
-  ReLU,
-} from '../layers.ts';
+import { AdaptiveAvgPool2d, AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d } from '../layers.ts';
 import { type Init, Module, Sequential } from '../module.ts';
+import { type RectifierOptions, rectifier } from '../rectifier.ts';
 import { Classifier, type NetworkOptions } from './classifier.ts';
 
 interface ConvSizes {
@@ -25,24 +16,34 @@ interface ConvSizes {
 const conv = (init: Init, from: number, to: number, kernel: number, sizes: ConvSizes = {}): Conv2d =>
   new Conv2d(init, from, to, kernel, { ...sizes, bias: false, initialWeight: kaimingNormal });
 
+interface DenseOptions extends RectifierOptions {
+  readonly growth: number;
+  /** Channels between the two convolutions of a layer, in units of `growth`. */
+  readonly bottleneck: number;
+}
+
 /** conv3x3 relu norm conv1x1 relu norm: `growth` new channels from all channels so far. */
 class DenseLayer extends Module {
   readonly norm1: BatchNorm2d;
+  readonly relu1: Module;
   readonly conv1: Conv2d;
   readonly norm2: BatchNorm2d;
+  readonly relu2: Module;
   readonly conv2: Conv2d;
 
-  constructor(init: Init, from: number, growth: number, bottleneck: number) {
+  constructor(init: Init, from: number, { growth, bottleneck, negativeSlope }: DenseOptions) {
     super();
     this.norm1 = new BatchNorm2d(init, from);
+    this.relu1 = rectifier(negativeSlope);
     this.conv1 = conv(init, from, bottleneck * growth, 1);
     this.norm2 = new BatchNorm2d(init, bottleneck * growth);
+    this.relu2 = rectifier(negativeSlope);
     this.conv2 = conv(init, bottleneck * growth, growth, 3, { padding: 1 });
   }
 
   forward(x: Tensor): Tensor {
-    const y = this.conv1.forward(relu(this.norm1.forward(x)));
-    return this.conv2.forward(relu(this.norm2.forward(y)));
+    const y = this.conv1.forward(this.relu1.forward(this.norm1.forward(x)));
+    return this.conv2.forward(this.relu2.forward(this.norm2.forward(y)));
   }
 }
 
@@ -50,11 +51,11 @@ class DenseLayer extends Module {
 class DenseBlock extends Module {
   readonly #layers: readonly DenseLayer[];
 
-  constructor(init: Init, from: number, count: number, growth: number, bottleneck: number) {
+  constructor(init: Init, from: number, count: number, options: DenseOptions) {
     super();
     this.#layers = Array.from(
       { length: count },
-      (_, i) => new DenseLayer(init, from + i * growth, growth, bottleneck),
+      (_, i) => new DenseLayer(init, from + i * options.growth, options),
     );
   }
 
@@ -76,7 +77,7 @@ export const densenetSizes = {
   densenet201: { stem: 64, growth: 32, counts: [6, 12, 48, 32] },
 } as const;
 
-export interface DenseNetOptions extends NetworkOptions {
+export interface DenseNetOptions extends NetworkOptions, RectifierOptions {
   readonly stem: number;
   readonly growth: number;
   readonly counts: readonly number[];
@@ -87,15 +88,19 @@ export interface DenseNetOptions extends NetworkOptions {
   readonly isTransitionRectified?: boolean;
 }
 
-/** Channels between the two convolutions of a layer, in units of `growth`. */
+/** `bottleneck` of all published DenseNets. */
 const BOTTLENECK = 4;
 
 /** Halves channels and pixels between two blocks. */
-function transition(init: Init, channels: number, isRectified: boolean): Sequential {
-  const relu2: [string, Module][] = isRectified ? [['relu2', new ReLU()]] : [];
+function transition(
+  init: Init,
+  channels: number,
+  { isTransitionRectified = false, negativeSlope }: DenseNetOptions,
+): Sequential {
+  const relu2: [string, Module][] = isTransitionRectified ? [['relu2', rectifier(negativeSlope)]] : [];
   return Sequential.named([
     ['norm', new BatchNorm2d(init, channels)],
-    ['relu', new ReLU()],
+    ['relu', rectifier(negativeSlope)],
     ['conv', conv(init, channels, channels / 2, 1)],
     ...relu2,
     ['pool', new AvgPool2d(2)],
@@ -106,7 +111,7 @@ function transition(init: Init, channels: number, isRectified: boolean): Sequent
 export class DenseNet extends Classifier {
   readonly headName = 'classifier';
   readonly features: Sequential;
-  readonly relu: ReLU;
+  readonly relu: Module;
   readonly avgpool: AdaptiveAvgPool2d;
   readonly flatten: Flatten;
   readonly dropout: Dropout;
@@ -114,25 +119,25 @@ export class DenseNet extends Classifier {
 
   constructor(init: Init, options: DenseNetOptions) {
     super();
-    const { stem, growth, counts, classes, isTransitionRectified = false } = options;
-    const { inChannels = 3, dropout = 0 } = options;
+    const { stem, growth, counts, classes, inChannels = 3, dropout = 0, negativeSlope } = options;
     const features: [string, Module][] = [
       ['conv0', conv(init, inChannels, stem, 7, { stride: 2, padding: 3 })],
       ['norm0', new BatchNorm2d(init, stem)],
-      ['relu0', new ReLU()],
+      ['relu0', rectifier(negativeSlope)],
       ['pool0', new MaxPool2d(3, { stride: 2, padding: 1 })],
     ];
     let channels = stem;
     counts.forEach((count, i) => {
-      features.push([`denseblock${i + 1}`, new DenseBlock(init, channels, count, growth, BOTTLENECK)]);
+      const sizes = { growth, bottleneck: BOTTLENECK, negativeSlope };
+      features.push([`denseblock${i + 1}`, new DenseBlock(init, channels, count, sizes)]);
       channels += count * growth;
       if (i === counts.length - 1) return;
-      features.push([`transition${i + 1}`, transition(init, channels, isTransitionRectified)]);
+      features.push([`transition${i + 1}`, transition(init, channels, options)]);
       channels /= 2;
     });
     features.push(['norm5', new BatchNorm2d(init, channels)]);
     this.features = Sequential.named(features);
-    this.relu = new ReLU();
+    this.relu = rectifier(negativeSlope);
     this.avgpool = new AdaptiveAvgPool2d(1);
     this.flatten = new Flatten();
     this.dropout = new Dropout(init, dropout);

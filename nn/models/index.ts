@@ -2,6 +2,7 @@
 import { UsageError } from '../../engine/errors.ts';
 import { unknownName } from '../../engine/nearest-name.ts';
 import type { Init } from '../module.ts';
+import type { RectifierOptions } from '../rectifier.ts';
 import type { Classifier, NetworkOptions } from './classifier.ts';
 import { DenseNet, densenetSizes } from './densenet.ts';
 import { ResNet, resnetSizes } from './resnet.ts';
@@ -10,8 +11,8 @@ import { UNet } from './unet.ts';
 import { Vgg, vggSizes } from './vgg.ts';
 import { VisionTransformer, vitSizes } from './vision-transformer.ts';
 
-/** What `createModel` can be told. */
-export interface ModelOptions extends NetworkOptions {
+/** What `createModel` can be told. A slope of ReLUs is for networks of ReLUs alone; see `ModelEntry`. */
+export interface ModelOptions extends NetworkOptions, RectifierOptions {
   /** Height and width of the images. Only `small-cnn` and the vision transformers depend on it; see `ModelEntry`. */
   readonly imageSize?: number;
 }
@@ -23,6 +24,8 @@ export interface ModelEntry {
   readonly imageSize: number;
   /** Whether the size is built in. Else any size goes through that is not too small. */
   readonly isSizeFixed: boolean;
+  /** Whether it takes a `negativeSlope`. */
+  readonly hasSlope: boolean;
   /** Where it was published, and whose structure and names these are. */
   readonly source: string;
 }
@@ -39,6 +42,7 @@ function family<Name extends string, Sizes>(
       make: (init, options) => make(init, { ...options, ...own }),
       imageSize: 224,
       isSizeFixed: false,
+      hasSlope: true,
       source,
     },
   ]);
@@ -47,11 +51,12 @@ function family<Name extends string, Sizes>(
 
 /** The quickstart's layers: two strided convolutions and a hidden layer. */
 const smallCnn: ModelEntry = {
-  make: (init, { classes, inChannels = 3, dropout, imageSize = 28 }) =>
+  make: (init, { classes, inChannels = 3, dropout, imageSize = 28, negativeSlope }) =>
     new SmallCnn(init, {
       classCount: classes,
       inChannels,
       dropout,
+      negativeSlope,
       imageSize: [imageSize, imageSize],
       blocks: [
         { channels: 8, kernel: 5, stride: 2 },
@@ -61,6 +66,7 @@ const smallCnn: ModelEntry = {
     }),
   imageSize: 28,
   isSizeFixed: true,
+  hasSlope: true,
   source: 'ours; see SmallCnn for other layers',
 };
 
@@ -68,6 +74,7 @@ const unet: ModelEntry = {
   make: (init, options) => new UNet(init, options),
   imageSize: 256,
   isSizeFixed: false,
+  hasSlope: false,
   source: 'Ronneberger et al. 2015, arXiv:1505.04597; structure and names ours, see UNet',
 };
 
@@ -78,6 +85,7 @@ function visionTransformer(name: keyof typeof vitSizes, source: string): ModelEn
       new VisionTransformer(init, { ...sizes, ...options, imageSize: options.imageSize ?? sizes.imageSize }),
     imageSize: sizes.imageSize,
     isSizeFixed: true,
+    hasSlope: false,
     source,
   };
 }
@@ -116,17 +124,22 @@ export const isModelName = (name: string): name is ModelName => Object.hasOwn(mo
 /**
  * A fresh network, e.g. `createModel('resnet18', { device, random }, { classes: 10 })`. With `isBlank` in `init` nothing
  * is drawn, for weights that are loaded next. Throws UsageError for a name that is not in `models`, naming the nearest,
- * and for sizes that are no whole numbers from 1 up.
+ * for sizes that are no whole numbers from 1 up, and for a slope where the network takes none.
  */
 export function createModel(name: string, init: Init, options: ModelOptions): Classifier {
   if (!isModelName(name)) {
     throw unknownName('createModel: there is no model', name, Object.keys(models));
   }
-  const { classes, inChannels = 3, dropout = 0, imageSize = 1 } = options;
+  const { classes, inChannels = 3, dropout = 0, imageSize = 1, negativeSlope = 0 } = options;
   const areCounts = [classes, inChannels, imageSize].every((n) => Number.isInteger(n) && n > 0);
   if (!areCounts || !(dropout >= 0 && dropout < 1)) {
     throw new UsageError(
       `createModel: '${name}' with classes ${classes}, inChannels ${inChannels}, imageSize ${imageSize}, dropout ${dropout}; give whole numbers from 1 up, and a dropout from 0 to below 1`,
+    );
+  }
+  if (negativeSlope !== 0 && !models[name].hasSlope) {
+    throw new UsageError(
+      `createModel: '${name}' takes no negativeSlope, and it is ${negativeSlope}; leave it out, or use small-cnn, a ResNet, a DenseNet or a VGG`,
     );
   }
   return models[name].make(init, options);

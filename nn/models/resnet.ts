@@ -1,11 +1,11 @@
 // ResNet (He et al. 2016, arXiv:1512.03385) with torchvision's structure, names and initial weights.
 import { add } from '../../engine/ops/arithmetic.ts';
-import { relu } from '../../engine/ops/pointwise.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import { BatchNorm2d } from '../batch-norm.ts';
 import { kaimingNormalByOutputs, linearUniform, uniformWithin } from '../init.ts';
 import { AdaptiveAvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d } from '../layers.ts';
 import { type Init, Module, Sequential } from '../module.ts';
+import { type RectifierOptions, rectifier } from '../rectifier.ts';
 import { Classifier, type NetworkOptions } from './classifier.ts';
 
 /** A convolution as BatchNorm wants it: without a bias, which the norm would take away again. */
@@ -25,28 +25,36 @@ function shortcut(init: Init, from: number, to: number, stride: number): Sequent
   return new Sequential(conv(init, from, to, 1, stride), new BatchNorm2d(init, to));
 }
 
+interface BlockOptions extends RectifierOptions {
+  readonly from: number;
+  readonly width: number;
+  readonly stride: number;
+}
+
 /** relu(x + norm conv relu norm conv x), both 3x3: the block of ResNet-18 and 34. */
 class BasicBlock extends Module {
   static readonly expansion = 1;
   readonly conv1: Conv2d;
   readonly bn1: BatchNorm2d;
+  readonly relu: Module;
   readonly conv2: Conv2d;
   readonly bn2: BatchNorm2d;
   readonly downsample: Sequential | null;
 
-  constructor(init: Init, from: number, width: number, stride: number) {
+  constructor(init: Init, { from, width, stride, negativeSlope }: BlockOptions) {
     super();
     this.conv1 = conv(init, from, width, 3, stride);
     this.bn1 = new BatchNorm2d(init, width);
+    this.relu = rectifier(negativeSlope);
     this.conv2 = conv(init, width, width, 3);
     this.bn2 = new BatchNorm2d(init, width);
     this.downsample = shortcut(init, from, width, stride);
   }
 
   forward(x: Tensor): Tensor {
-    const y = relu(this.bn1.forward(this.conv1.forward(x)));
+    const y = this.relu.forward(this.bn1.forward(this.conv1.forward(x)));
     const branch = this.bn2.forward(this.conv2.forward(y));
-    return relu(add(branch, this.downsample?.forward(x) ?? x));
+    return this.relu.forward(add(branch, this.downsample?.forward(x) ?? x));
   }
 }
 
@@ -59,9 +67,10 @@ class Bottleneck extends Module {
   readonly bn2: BatchNorm2d;
   readonly conv3: Conv2d;
   readonly bn3: BatchNorm2d;
+  readonly relu: Module;
   readonly downsample: Sequential | null;
 
-  constructor(init: Init, from: number, width: number, stride: number) {
+  constructor(init: Init, { from, width, stride, negativeSlope }: BlockOptions) {
     super();
     const to = width * Bottleneck.expansion;
     this.conv1 = conv(init, from, width, 1);
@@ -70,14 +79,15 @@ class Bottleneck extends Module {
     this.bn2 = new BatchNorm2d(init, width);
     this.conv3 = conv(init, width, to, 1);
     this.bn3 = new BatchNorm2d(init, to);
+    this.relu = rectifier(negativeSlope);
     this.downsample = shortcut(init, from, to, stride);
   }
 
   forward(x: Tensor): Tensor {
-    const y = relu(this.bn1.forward(this.conv1.forward(x)));
-    const z = relu(this.bn2.forward(this.conv2.forward(y)));
+    const y = this.relu.forward(this.bn1.forward(this.conv1.forward(x)));
+    const z = this.relu.forward(this.bn2.forward(this.conv2.forward(y)));
     const branch = this.bn3.forward(this.conv3.forward(z));
-    return relu(add(branch, this.downsample?.forward(x) ?? x));
+    return this.relu.forward(add(branch, this.downsample?.forward(x) ?? x));
   }
 }
 
@@ -90,7 +100,7 @@ export const resnetSizes = {
   resnet152: { block: Bottleneck, counts: [3, 8, 36, 3] },
 } as const;
 
-export interface ResNetOptions extends NetworkOptions {
+export interface ResNetOptions extends NetworkOptions, RectifierOptions {
   readonly block: typeof BasicBlock | typeof Bottleneck;
   readonly counts: readonly number[];
 }
@@ -100,6 +110,7 @@ export class ResNet extends Classifier {
   readonly headName = 'fc';
   readonly conv1: Conv2d;
   readonly bn1: BatchNorm2d;
+  readonly relu: Module;
   readonly maxpool: MaxPool2d;
   readonly layer1: Sequential;
   readonly layer2: Sequential;
@@ -110,16 +121,19 @@ export class ResNet extends Classifier {
   readonly dropout: Dropout;
   readonly fc: Linear;
 
-  constructor(init: Init, { block, counts, classes, inChannels = 3, dropout = 0 }: ResNetOptions) {
+  constructor(init: Init, options: ResNetOptions) {
     super();
+    const { block, counts, classes, inChannels = 3, dropout = 0, negativeSlope } = options;
     this.conv1 = conv(init, inChannels, 64, 7, 2);
     this.bn1 = new BatchNorm2d(init, 64);
+    this.relu = rectifier(negativeSlope);
     this.maxpool = new MaxPool2d(3, { stride: 2, padding: 1 });
     let channels = 64;
     const stage = (index: number): Sequential => {
       const width = 64 * 2 ** index;
       const blocks = Array.from({ length: counts[index] }, (_, i) => {
-        const made = new block(init, channels, width, index > 0 && i === 0 ? 2 : 1);
+        const stride = index > 0 && i === 0 ? 2 : 1;
+        const made = new block(init, { from: channels, width, stride, negativeSlope });
         channels = width * block.expansion;
         return made;
       });
@@ -139,7 +153,7 @@ export class ResNet extends Classifier {
   }
 
   forward(x: Tensor): Tensor {
-    const stem = this.maxpool.forward(relu(this.bn1.forward(this.conv1.forward(x))));
+    const stem = this.maxpool.forward(this.relu.forward(this.bn1.forward(this.conv1.forward(x))));
     const stages = [this.layer1, this.layer2, this.layer3, this.layer4];
     const features = stages.reduce((signal, layer) => layer.forward(signal), stem);
     return this.fc.forward(this.dropout.forward(this.flatten.forward(this.avgpool.forward(features))));

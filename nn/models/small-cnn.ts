@@ -1,10 +1,10 @@
 // A small configurable classifier: strided convolutions with ReLUs, leaky ones where asked, then fully connected layers.
 import { UsageError } from '../../engine/errors.ts';
 import type { Tensor } from '../../engine/tensor.ts';
-import { LeakyReLU } from '../activations.ts';
 import { BatchNorm2d } from '../batch-norm.ts';
-import { Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU } from '../layers.ts';
+import { Conv2d, Dropout, Flatten, Linear, MaxPool2d } from '../layers.ts';
 import { type Init, type Module, Sequential } from '../module.ts';
+import { type RectifierOptions, rectifier } from '../rectifier.ts';
 import { Classifier } from './classifier.ts';
 
 /** One convolution with its ReLU, and max-pooling behind it where asked. */
@@ -16,7 +16,7 @@ export interface ConvBlock {
   readonly pool?: number;
 }
 
-export interface SmallCnnOptions {
+export interface SmallCnnOptions extends RectifierOptions {
   readonly inChannels: number;
   /** Height and width of the images. */
   readonly imageSize: readonly [number, number];
@@ -27,20 +27,8 @@ export interface SmallCnnOptions {
   readonly batchNorm?: boolean;
   /** Biases in the convolutions, which BatchNorm's shift replaces (true). */
   readonly convBias?: boolean;
-  /**
-   * Slope of the ReLUs below 0, in [0, 1): 0, the default, for ReLU. With more, no unit is without relevance and no channel can die.
-   */
-  readonly negativeSlope?: number;
   /** Share of units dropped before the last layer. */
   readonly dropout?: number;
-}
-
-/** What convolutions and hidden layers have behind them. Throws UsageError for a slope outside of [0, 1). */
-function activation(negativeSlope: number): Module {
-  if (!(negativeSlope >= 0 && negativeSlope < 1)) {
-    throw new UsageError(`SmallCnn: negativeSlope is ${negativeSlope}; use a number from 0 to below 1`);
-  }
-  return negativeSlope > 0 ? new LeakyReLU(negativeSlope) : new ReLU();
 }
 
 /** Convolutions with ReLUs, and BatchNorm between them where asked: images [N, inChannels, H, W] -> [N, channels, h, w]. */
@@ -50,14 +38,14 @@ export function convFeatures(
   blocks: readonly ConvBlock[],
   options: Pick<SmallCnnOptions, 'batchNorm' | 'convBias' | 'negativeSlope'> = {},
 ): { readonly network: Sequential; readonly channels: number } {
-  const { batchNorm = false, convBias = true, negativeSlope = 0 } = options;
+  const { batchNorm = false, convBias = true, negativeSlope } = options;
   const layers: Module[] = [];
   let channels = inChannels;
   for (const { channels: next, kernel, stride = 1, pool = 1 } of blocks) {
     const padding = Math.floor(kernel / 2);
     layers.push(new Conv2d(init, channels, next, kernel, { stride, padding, bias: convBias && !batchNorm }));
     if (batchNorm) layers.push(new BatchNorm2d(init, next));
-    layers.push(activation(negativeSlope));
+    layers.push(rectifier(negativeSlope));
     if (pool > 1) layers.push(new MaxPool2d(pool));
     channels = next;
   }
@@ -80,7 +68,7 @@ export class SmallCnn extends Classifier {
 
   constructor(init: Init, options: SmallCnnOptions) {
     super();
-    const { inChannels, classCount, blocks, hidden = [], negativeSlope = 0, dropout = 0 } = options;
+    const { inChannels, classCount, blocks, hidden = [], negativeSlope, dropout = 0 } = options;
     const { network, channels } = convFeatures(init, inChannels, blocks, options);
     const [height, width] = options.imageSize.map((side) => sideBehind(blocks, side));
     if (height < 1 || width < 1) {
@@ -91,7 +79,7 @@ export class SmallCnn extends Classifier {
     const classifier: Module[] = [];
     let size = channels * height * width;
     for (const next of hidden) {
-      classifier.push(new Linear(init, size, next), activation(negativeSlope));
+      classifier.push(new Linear(init, size, next), rectifier(negativeSlope));
       size = next;
     }
     if (dropout > 0) classifier.push(new Dropout(init, dropout));

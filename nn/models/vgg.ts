@@ -2,8 +2,9 @@
 import type { Tensor } from '../../engine/tensor.ts';
 import { BatchNorm2d } from '../batch-norm.ts';
 import { kaimingNormalByOutputs, normalOf } from '../init.ts';
-import { AdaptiveAvgPool2d, Conv2d, Dropout, Flatten, MaxPool2d, ReLU } from '../layers.ts';
+import { AdaptiveAvgPool2d, Conv2d, Dropout, Flatten, MaxPool2d } from '../layers.ts';
 import { type Init, type Module, Sequential } from '../module.ts';
+import { type RectifierOptions, rectifier } from '../rectifier.ts';
 import { linear } from '../wide-linear.ts';
 import { Classifier, type NetworkOptions } from './classifier.ts';
 
@@ -21,7 +22,7 @@ export const vggSizes = {
 
 const STAGE_CHANNELS = [64, 128, 256, 512, 512] as const;
 
-export interface VggOptions extends NetworkOptions {
+export interface VggOptions extends NetworkOptions, RectifierOptions {
   readonly counts: readonly number[];
   readonly batchNorm: boolean;
 }
@@ -29,7 +30,7 @@ export interface VggOptions extends NetworkOptions {
 /** The convolutions, with max-pooling behind each stage. Biases stay under BatchNorm, as in torchvision. */
 export function vggFeatures(
   init: Init,
-  { counts, batchNorm, inChannels = 3 }: Omit<VggOptions, 'classes'>,
+  { counts, batchNorm, inChannels = 3, negativeSlope }: Omit<VggOptions, 'classes'>,
 ): Sequential {
   const layers: Module[] = [];
   let channels = inChannels;
@@ -38,7 +39,7 @@ export function vggFeatures(
       const next = STAGE_CHANNELS[stage];
       layers.push(new Conv2d(init, channels, next, 3, { padding: 1, initialWeight: kaimingNormalByOutputs }));
       if (batchNorm) layers.push(new BatchNorm2d(init, next));
-      layers.push(new ReLU());
+      layers.push(rectifier(negativeSlope));
       channels = next;
     }
     layers.push(new MaxPool2d(2));
@@ -56,7 +57,7 @@ export class Vgg extends Classifier {
 
   constructor(init: Init, options: VggOptions) {
     super();
-    const { classes, dropout = 0.5 } = options;
+    const { classes, dropout = 0.5, negativeSlope } = options;
     this.features = vggFeatures(init, options);
     this.avgpool = new AdaptiveAvgPool2d(7);
     this.flatten = new Flatten();
@@ -64,10 +65,10 @@ export class Vgg extends Classifier {
       linear(init, from, to, { initialWeight: normalOf(0.01) });
     this.classifier = new Sequential(
       dense(512 * 7 * 7, 4096),
-      new ReLU(),
+      rectifier(negativeSlope),
       new Dropout(init, dropout),
       dense(4096, 4096),
-      new ReLU(),
+      rectifier(negativeSlope),
       new Dropout(init, dropout),
       dense(4096, classes),
     );
