@@ -249,6 +249,11 @@ export { classify } from './evaluation/classify.ts';
 export { type Deletion, deletionTest } from './evaluation/deletion.ts';
 export { type Estimate, pairedDifference, proportion } from './evaluation/estimate.ts';
 export { type LocalisationReport, localise } from './evaluation/localisation.ts';
+export {
+  type LogitBackground,
+  type LogitBackgrounds,
+  logitBackgrounds,
+} from './evaluation/logit-backgrounds.ts';
 export { type EvaluateModelOptions, evaluateOnSets, type ModelEvaluation } from './evaluation/model.ts';
 export type { Scores } from './evaluation/scores.ts';
 export { type SilencedLayer, type Silencing, silencing } from './evaluation/silencing.ts';

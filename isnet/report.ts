@@ -1,5 +1,6 @@
 // What a run found out, as numbers and as the table at its end.
 import type { Estimate } from './evaluation/estimate.ts';
+import type { LogitBackgrounds } from './evaluation/logit-backgrounds.ts';
 import type { ModelEvaluation } from './evaluation/model.ts';
 import type { Silencing } from './evaluation/silencing.ts';
 import type { RelevanceRange } from './range.ts';
@@ -94,6 +95,28 @@ export function silencingText({ name, set, silencing }: SilencedModel): string {
     `accuracy ${formatEstimate(accuracy)}, of the object on black ${formatEstimate(objectAccuracy)}`,
     inColumns([['layer', 'units that fire', 'of these silenced', 'accuracy with these restored'], ...rows]),
   ].join('\n');
+}
+
+/** What the background adds to the logits of one model, on one test set. */
+export interface LogitsOfModel {
+  readonly name: ModelEvaluation['name'];
+  readonly set: string;
+  /** Null if no image has a mask. */
+  readonly logits: LogitBackgrounds | null;
+}
+
+/** A line per rank of the logit, the largest first. */
+export function logitsText({ name, set, logits }: LogitsOfModel): string {
+  const title = `${modelTitles[name]}, ${set}: what the background adds to each logit`;
+  if (!logits) return `${title}: no image has a mask`;
+  const rows = logits.ranks.map(({ relevance, share }, rank) => [
+    rank === 0 ? 'largest' : `${rank + 1}`,
+    formatEstimate(relevance),
+    formatEstimate(share),
+  ]);
+  return [title, inColumns([['logit', 'relevance outside the mask', 'share of all |R|'], ...rows])].join(
+    '\n',
+  );
 }
 
 function worstGroupText(group: ModelEvaluation['worstGroup']): string {

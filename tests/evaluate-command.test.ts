@@ -39,9 +39,17 @@ describe.skipIf(!hasAdapter)('isnet evaluate', () => {
   test('prints the table with intervals, and leaves the files alone if it is told to', async () => {
     rmSync(join(folder, 'report.html'));
     const written = statSync(join(folder, 'evaluation.json')).mtimeMs;
-    const { exitCode, output } = await isnet('evaluate', folder, '--weights', 'last', '--no-report');
+    const { exitCode, output } = await isnet(
+      'evaluate',
+      folder,
+      '--weights',
+      'last',
+      '--no-report',
+      '--logits',
+    );
     expect(exitCode).toBe(0);
     expect(output).toMatch(/^accuracy, deceiving +0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]$/m);
+    expect(output).toMatch(/^largest +-?[\d.]+ \[.*\] +0\.\d{3} \[/m);
     expect(output).toMatch(/^biased - deceiving +-?0\.\d{3} \[/m);
     expect(existsSync(join(folder, 'report.html'))).toBe(false);
     expect(statSync(join(folder, 'evaluation.json')).mtimeMs).toBe(written);

@@ -5,12 +5,21 @@ import type { GpuDevice } from '../../engine/gpu-device.ts';
 import { isnetComposite } from '../../lrp/composite.ts';
 import type { TestSets } from '../data/splits.ts';
 import { describeEnvironment, type Environment } from '../environment.ts';
+import { logitBackgrounds } from '../evaluation/logit-backgrounds.ts';
 import { evaluateOnSets, tellingSet } from '../evaluation/model.ts';
 import { silencing } from '../evaluation/silencing.ts';
 import { readRunConfig } from '../experiment.ts';
 import { openTests } from '../open-data.ts';
 import { type EvaluatedModel, writeReport } from '../report/write.ts';
-import { evaluationTable, metricsOf, modelTitles, type SilencedModel, silencingText } from '../report.ts';
+import {
+  evaluationTable,
+  type LogitsOfModel,
+  logitsText,
+  metricsOf,
+  modelTitles,
+  type SilencedModel,
+  silencingText,
+} from '../report.ts';
 import { exists, openRunFolder, type RunFolder, readJson, runFolder } from '../run-folder.ts';
 import { type LoadedModel, loadModels } from './models.ts';
 import { once, wholeNumber } from './parse.ts';
@@ -21,6 +30,7 @@ Examples:
   isnet evaluate runs/quickstart                       prints the table, writes evaluation.json and report.html
   isnet evaluate runs/quickstart --weights last
   isnet evaluate runs/quickstart --silenced            which units the background silences, which no heatmap shows
+  isnet evaluate runs/quickstart --logits              what the background adds to each logit, not only the largest
   isnet evaluate runs/mine --data other-hospital        other images of the same classes; the report stays
   isnet evaluate runs/quickstart/weights/best.safetensors --test-count 10000 --json`;
 
@@ -30,6 +40,7 @@ interface EvaluateCommandOptions {
   readonly testCount?: number;
   readonly mnistFolder?: string;
   readonly silenced?: boolean;
+  readonly logits?: boolean;
   readonly json?: boolean;
   /** False with --no-report. */
   readonly report: boolean;
@@ -57,6 +68,7 @@ export function addEvaluateCommand(program: Command, done: (exitCode: number) =>
       '--silenced',
       'also what the background silences, layer by layer, on the test set that tells most',
     )
+    .option('--logits', 'also what the background adds to each logit, on the test set that is like training')
     .option('--no-report', 'leave the files of the run as they are')
     .option('--json', 'print JSON')
     .addHelpText('after', examples)
@@ -67,15 +79,17 @@ async function evaluate(path: string, options: EvaluateCommandOptions): Promise<
   // With --json standard output holds the JSON alone.
   const log = options.json ? console.error : console.log;
   return withDevice(log, async (device) => {
-    const { evaluated, silenced } = await evaluateAll(device, path, options, log);
+    const { evaluated, silenced, logits } = await evaluateAll(device, path, options, log);
     const evaluations = evaluated.map(({ evaluation }) => evaluation);
     if (options.json) {
       const models = evaluations.map(metricsOf);
       const results = { models, adapter: device.description, evaluation: evaluations };
-      console.log(JSON.stringify(silenced ? { ...results, silenced } : results, null, 2));
+      const extra = { ...(silenced ? { silenced } : {}), ...(logits ? { logits } : {}) };
+      console.log(JSON.stringify({ ...results, ...extra }, null, 2));
     } else {
       console.log(`\n${evaluationTable(evaluations)}`);
       for (const each of silenced ?? []) console.log(`\n${silencingText(each)}`);
+      for (const each of logits ?? []) console.log(`\n${logitsText(each)}`);
     }
     return exitCodes.success;
   });
@@ -85,6 +99,8 @@ interface Evaluated {
   readonly evaluated: readonly EvaluatedModel[];
   /** With --silenced: one for each model. */
   readonly silenced?: readonly SilencedModel[];
+  /** With --logits: likewise. */
+  readonly logits?: readonly LogitsOfModel[];
 }
 
 /** Evaluates the models at the path, and writes the files of their run if it is one. */
@@ -105,7 +121,8 @@ async function evaluateAll(
       await updateReport(device, await openRunFolder(path), { evaluated, silenced }, { card, data, options });
       log(`report: ${runFolder(path).report}`);
     }
-    return { evaluated, silenced };
+    const logits = options.logits ? await logitsOf(device, loaded, data, log) : undefined;
+    return { evaluated, silenced, logits };
   } finally {
     await data.close();
   }
@@ -142,6 +159,23 @@ async function silencedOf(
   for (const { name, model } of loaded) {
     log(`${modelTitles[name]}: what the background silences on ${set} ...`);
     results.push({ name, set, silencing: await silencing(device, model, tests[set]) });
+  }
+  return results;
+}
+
+/** What the background adds to the logits of each model, on the first test set. */
+async function logitsOf(
+  device: GpuDevice,
+  loaded: readonly LoadedModel[],
+  { tests }: TestSets,
+  log: (line: string) => void,
+): Promise<LogitsOfModel[]> {
+  const [[set, source]] = Object.entries(tests);
+  const results: LogitsOfModel[] = [];
+  for (const { name, model, card } of loaded) {
+    log(`${modelTitles[name]}: what the background adds to each logit on ${set} ...`);
+    const composite = isnetComposite({ eps: card.eps });
+    results.push({ name, set, logits: await logitBackgrounds(device, model, source, { composite }) });
   }
   return results;
 }
