@@ -5,7 +5,8 @@ import type { GpuDevice } from '../engine/gpu-device.ts';
 import { openDevice } from '../engine/node-device.ts';
 import { possibleVariants } from '../engine/ops/gemm-variants.ts';
 import { productClass, type Tuning } from '../engine/tuning.ts';
-import { medianOf, type TuningCase, timesOf, typicalProducts } from './tuning-cases.ts';
+import { medianOf } from './evaluation/bootstrap.ts';
+import { type TuningCase, timesOf, typicalProducts } from './tuning-cases.ts';
 
 /** One class of products and the time of each kernel that can run, in milliseconds per call. */
 export interface TunedProduct {

@@ -5,7 +5,8 @@ import type { GpuDevice } from '../engine/gpu-device.ts';
 import { openDevice } from '../engine/node-device.ts';
 import { convVariantByRule, possibleConvVariants } from '../engine/ops/conv-plan.ts';
 import { convClass, type Tuning, tunedProfile } from '../engine/tuning.ts';
-import { type ConvCase, medianOf, timesOf, typicalConvolutions } from './tuning-cases.ts';
+import { medianOf } from './evaluation/bootstrap.ts';
+import { type ConvCase, timesOf, typicalConvolutions } from './tuning-cases.ts';
 
 /** A direction of a convolution and the time of each way that is possible, in milliseconds per call. */
 export interface TunedWay {

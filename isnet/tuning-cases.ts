@@ -112,6 +112,7 @@ const wayLayers: readonly ConvLayer[] = [
   firstLayer,
   // MobileNets.
   { N: 8, C: 64, O: 64, size: 28, kernel: 3, groups: 64 },
+  { N: 8, C: 256, O: 256, size: 14, kernel: 3, groups: 256 },
   { N: 8, C: 64, O: 128, size: 28, kernel: 1 },
 ];
 
@@ -155,6 +156,3 @@ export async function timesOf(
   }
   return times;
 }
-
-/** The middle one of times in order. */
-export const medianOf = (times: readonly number[]): number => times[times.length >> 1];

@@ -5,6 +5,7 @@ export const shaderUrls = {
   gemm_plain: new URL('./gemm_plain.wgsl', import.meta.url),
   gemm_tiled: new URL('./gemm_tiled.wgsl', import.meta.url),
   gemm_panel: new URL('./gemm_panel.wgsl', import.meta.url),
+  gemm_panel_wide: new URL('./gemm_panel_wide.wgsl', import.meta.url),
   gemm_wide: new URL('./gemm_wide.wgsl', import.meta.url),
   gemm_pack: new URL('./gemm_pack.wgsl', import.meta.url),
   gemm_finish: new URL('./gemm_finish.wgsl', import.meta.url),

@@ -5,6 +5,9 @@
 //   partial [parts, O C/groups, 4 QUADS]; each thread has a part of its own: no sum crosses threads.
 // Items, runs and blocks are those of conv_windows.wgsl, but a block has one channel: a value of x is
 // loaded once for FILTERS filters and for all taps, and one of dy for all taps.
+// Patches that would hang over the edge of dy are moved back, over pixels that others count: their dy
+// is 0 here. Of pixels behind the edge it would be 0, too, but a NaN under one would reach taps that
+// have nothing to do with it. So dy has at least ROWS lines of four pixels.
 // Consts: GROUP (threads per workgroup), FILTERS, ROWS, COLUMNS (of x that a patch sees), QUADS (vec4s
 // of taps).
 // Function: add_patch(i_x), which adds the products of a patch to `sums`. TypeScript writes it out:
@@ -25,19 +28,18 @@ var<private> sums: array<vec4<Real>, FILTERS * QUADS>;
 /** See conv_windows.wgsl. */
 var<private> first_y: u32;
 var<private> is_column: array<bool, COLUMNS>;
-/** The patch's first element of dy for each filter; its first line, and its columns that are there. */
+/** The patch's first element of dy for each filter; the columns that it counts, and the first line. */
 var<private> i_dy: array<u32, FILTERS>;
-var<private> out_y: u32;
-var<private> is_out_column: vec4<bool>;
+var<private> is_counted: vec4<bool>;
+var<private> first_counted: u32;
 
 fn load_x(i: u32, is_inside: bool) -> Real {
   return select(Real(0), x[select(0u, i, is_inside)], is_inside);
 }
 
-/** Four neighbours of dy, 0 for those that are not there. */
-fn load_dy(i: u32, is_inside: vec4<bool>) -> vec4<Real> {
-  let at = select(vec4u(), vec4u(i) + vec4u(0u, 1u, 2u, 3u), is_inside);
-  return select(vec4<Real>(), vec4<Real>(dy[at.x], dy[at.y], dy[at.z], dy[at.w]), is_inside);
+/** Four neighbours of dy, 0 for those that another patch counts. */
+fn load_dy(i: u32, is_own: vec4<bool>) -> vec4<Real> {
+  return select(vec4<Real>(), vec4<Real>(dy[i], dy[i + 1u], dy[i + 2u], dy[i + 3u]), is_own);
 }
 
 @compute @workgroup_size(GROUP)
@@ -65,19 +67,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   }
   for (var i = i_run * run + thread; i < end; i += GROUP) {
     let i_row = i / params.row_items;
-    let ox = 4u * (i - i_row * params.row_items);
+    let item_x = 4u * (i - i_row * params.row_items);
+    let ox = min(item_x, params.out_width - 4u);
     let image = i_row / params.plane_rows;
-    out_y = ROWS * (i_row - image * params.plane_rows);
-    first_y = out_y - params.padding_y;
+    let item_y = ROWS * (i_row - image * params.plane_rows);
+    let oy = min(item_y, params.out_height - ROWS);
+    first_y = oy - params.padding_y;
     let first_x = ox - params.padding_x;
     for (var column = 0u; column < COLUMNS; column++) {
       is_column[column] = first_x + column < params.width;
     }
-    is_out_column = vec4u(ox) + vec4u(0u, 1u, 2u, 3u) < vec4u(params.out_width);
+    is_counted = vec4u(ox) + vec4u(0u, 1u, 2u, 3u) >= vec4u(item_x);
+    first_counted = item_y - oy;
     for (var f = 0u; f < FILTERS; f++) {
       // Filters that are not there repeat the last one.
       let plane = image * params.out_channels + first_filter + min(f, filters_left - 1u);
-      i_dy[f] = plane * out_size + out_y * params.out_width + ox;
+      i_dy[f] = plane * out_size + oy * params.out_width + ox;
     }
     add_patch((image * params.channels + conv * params.group_channels + channel) * plane_size
       + first_y * params.width + first_x);

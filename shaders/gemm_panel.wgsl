@@ -24,11 +24,25 @@ const BLOCK_COLUMNS = 4u * LANES;
 /** Loads of A per lane and row: LANES neighbours take the values of 4 LANES terms. */
 const A_LOADS = (MOST_TERMS + BLOCK_COLUMNS - 1u) / BLOCK_COLUMNS;
 
-/** B(k, n) of the block's terms k and this lane's columns n. */
-var<private> b_panel: array<vec4<Real>, max(MOST_TERMS, 33u)>;
+/**
+ * The panel: B(k, n) of the block's terms k, an array for each of this lane's columns n. LLVM compares
+ * every use of an array with every other one: a single array of vec4s compiles for 1.6 times as long,
+ * bench/results/2026-11-23-cold-start-lavapipe.json.
+ */
+var<private> b_x: array<Real, max(MOST_TERMS, 33u)>;
+var<private> b_y: array<Real, max(MOST_TERMS, 33u)>;
+var<private> b_z: array<Real, max(MOST_TERMS, 33u)>;
+var<private> b_w: array<Real, max(MOST_TERMS, 33u)>;
 /** A's summands for the terms that this lane loads. */
 var<private> a_terms: array<Places, A_LOADS>;
 var<private> is_term: array<Inside, A_LOADS>;
+
+fn fill(k: u32, column_values: vec4<Real>) {
+  b_x[k] = column_values.x;
+  b_y[k] = column_values.y;
+  b_z[k] = column_values.z;
+  b_w[k] = column_values.w;
+}
 
 /** This lane's i-th four values of A's row, 0 past the last term. */
 fn load_a(i_row: u32, i: u32) -> vec4<Real> {
@@ -64,11 +78,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   for (var block_term = first_term; block_term < end_term; block_term += params.block_terms) {
     let block_terms = min(params.block_terms, end_term - block_term);
     for (var k = 0u; k < block_terms; k++) {
-      b_panel[k] = load_columns(columns, step);
+      fill(k, load_columns(columns, step));
       step = next_step(step);
     }
     for (var k = block_terms; k < params.block_terms; k++) {
-      b_panel[k] = vec4<Real>();
+      fill(k, vec4<Real>());
     }
     for (var i = 0u; i < A_LOADS; i++) {
       let k = block_term + i * BLOCK_COLUMNS + 4u * lane;

@@ -1,7 +1,7 @@
 // Intervals, areas under curves and the bootstrap: numbers of R and the papers, and what is said where there is little to say.
 import { describe, expect, test } from 'vitest';
 import { auc, handTill, midranks, oneVersusRest } from '../isnet/evaluation/auc.ts';
-import { bootstrap, quantile } from '../isnet/evaluation/bootstrap.ts';
+import { bootstrap, medianOf, quantile } from '../isnet/evaluation/bootstrap.ts';
 import {
   mean,
   meanShare,
@@ -158,5 +158,6 @@ describe('the bootstrap', () => {
     expect(quantile([0, 10], 0.9)).toBe(9);
     expect(quantile([7], 0.9)).toBe(7);
     expect(quantile([5], 0.5)).toBe(5);
+    expect([medianOf([30, 7, 200]), medianOf([30, 7, 200, 8])]).toEqual([30, 19]);
   });
 });

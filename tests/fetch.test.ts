@@ -88,12 +88,18 @@ describe('a package of npm', () => {
 
   test('with a file that is another than the known one is refused, and nothing is kept of it', async () => {
     const other = { ...hashes, 'more.bin': sha256('another') };
-    await refused(standingIn(packed(), other), /more\.bin' is not the file of Made-up things that is known/);
+    await refused(
+      standingIn(packed(), other),
+      /^fetch: 'more\.bin' of isnet-made-up@file:\S+ from npm is not the file of Made-up things that is known \(.*\); nothing of it was kept: check npm's registry and cache \('npm cache verify'\), or put its files \(icons\.json, \.\.\.\) into '[^']*data\/noto'$/,
+    );
     expectNothingLeft();
   });
 
   test('without one of the files is refused', async () => {
-    await refused(standingIn(packed(), { ...hashes, 'third.bin': sha256('') }), /third\.bin/);
+    await refused(
+      standingIn(packed(), { ...hashes, 'third.bin': sha256('') }),
+      /^fetch: 'third\.bin' of isnet-made-up\S* from npm is not there; nothing of it was kept/,
+    );
     expectNothingLeft();
   });
 

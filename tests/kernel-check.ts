@@ -99,9 +99,11 @@ export function convVariantOf(plan: KernelPlan): ConvVariant {
 
 /** Every product must be computed by the kernel that was asked for. Convolutions without one are computed directly. */
 function checkProducts(plan: KernelPlan, variant: GemmVariant): void {
-  const products = shadersOf(plan).filter((shader) => /^gemm_(plain|tiled|wide|panel)$/.test(shader));
+  const products = shadersOf(plan).filter((shader) =>
+    /^gemm_(plain|tiled|wide|panel|panel_wide)$/.test(shader),
+  );
   const isMissing = products.length === 0 && convVariantOf(plan) !== 'direct';
-  if (isMissing || products.some((shader) => shader !== `gemm_${variant}`)) {
+  if (isMissing || products.some((shader) => shader.replace('panel_wide', 'panel') !== `gemm_${variant}`)) {
     throw new Error(`product: planned as [${products}] instead of gemm_${variant}`);
   }
 }
@@ -131,4 +133,37 @@ export async function errorOnGpu<A>(
     error = Math.max(error, Math.abs(value - actual[i]));
   });
   return error / scale;
+}
+
+/** Where results are no numbers because one number of the inputs is none: on the GPU against the reference. */
+export interface Spread {
+  /** The one of the input. */
+  readonly place: number;
+  /** Results that are numbers and should not be, */
+  readonly tooFew: readonly number[];
+  /** and the other way round. */
+  readonly tooMany: readonly number[];
+}
+
+/** Runs an op on numbers from 0.5 to 1 but one, `value` in place of the number `at` (0 to 1) of the way through an input. */
+export async function spreadOnGpu<A>(
+  gpu: GpuDevice,
+  op: Op<A>,
+  shapes: readonly Shape[],
+  attrs: A,
+  { input, value, at }: { readonly input: number; readonly value: number; readonly at: number },
+): Promise<Spread> {
+  const values = shapes.map((shape, i) => randomValues(`spread ${i}`, sizeOf(shape), [0.5, 1]));
+  const place = Math.floor(at * (values[input].length - 1));
+  values[input][place] = value;
+  const inputsOn = (device: CpuDevice | GpuDevice) =>
+    shapes.map((shape, i) => tensor(device, values[i], shape));
+  const expected = dataOf(apply(op, inputsOn(new CpuDevice()), attrs));
+  const [actual] = await gpu.read([apply(op, inputsOn(gpu), attrs)]);
+  const places = [...actual.keys()];
+  return {
+    place,
+    tooFew: places.filter((i) => !Number.isFinite(expected[i]) && Number.isFinite(actual[i])),
+    tooMany: places.filter((i) => Number.isFinite(expected[i]) && !Number.isFinite(actual[i])),
+  };
 }

@@ -17,7 +17,16 @@ import { matmul, matmulOp } from '../engine/ops/matmul.ts';
 import { pairOf } from '../engine/ops/pair.ts';
 import { formatShape, type Shape } from '../engine/shape.ts';
 import { withGpu } from './gpu.ts';
-import { BOUND, canRun, convAdapters, errorOnGpu, gemmAdapters, plannedFor } from './kernel-check.ts';
+import {
+  BOUND,
+  canRun,
+  convAdapters,
+  errorOnGpu,
+  gemmAdapters,
+  plannedFor,
+  type Spread,
+  spreadOnGpu,
+} from './kernel-check.ts';
 
 let gpu: GpuDevice;
 withGpu((device) => {
@@ -108,6 +117,7 @@ const chosen: Record<string, Convolution> = {
   'several blocks of terms': [[1, 16, 5, 6], [14, 16, 3, 3], { padding: 1 }],
   'windows side by side, wider than the image': [[2, 3, 4, 2], [4, 3, 3, 5], { padding: [1, 3] }],
   'windows side by side, a sum split amid their taps': [[1, 77, 4, 4], [8, 77, 1, 7], { padding: [0, 3] }],
+  'the same in wide panels': [[4, 77, 8, 8], [8, 77, 1, 7], { padding: [0, 3] }],
   'more filters than a thread takes, in two groups': [[2, 4, 6, 9], [14, 2, 3, 3], { padding: 1, groups: 2 }],
   'more pixels than a workgroup takes at once': [[6, 2, 21, 22], [3, 2, 3, 3], { padding: 1 }],
   'padding wider than the kernel': [[2, 3, 5, 4], [4, 3, 2, 2], { padding: 4 }],
@@ -126,6 +136,56 @@ async function checkTriple(name: string, [x, w, options]: Convolution): Promise<
   const weight = plannedFor(conv2dWeightGradOp, name);
   const dw = errorOnGpu(gpu, weight, [x, y], { ...attrs, size: [w[2], w[3]] });
   expect(await dw, `weight gradient ${where}`).toBeLessThan(BOUND);
+}
+
+/** What is no number, and where: at the far edge, and amid the others. */
+const poisons = [Number.NaN, Infinity].flatMap((value) => [1, 0.6].map((at) => ({ value, at })));
+
+/**
+ * What is no number in an image or an output gradient must reach all results that are sums of it, as in the reference, and no
+ * others. A kernel's tap over padding counts as a product with 0: of an output gradient that is none, all taps may be none.
+ */
+async function checkSpread(name: string, [x, w, options]: Convolution): Promise<void> {
+  const attrs = convAttrs(options);
+  const y = conv2dOp.shape([x, w], attrs);
+  const [size, kernel] = [[x[2], x[3]] as const, [w[2], w[3]] as const];
+  const lost: Record<string, readonly number[]> = {};
+  for (const { value, at } of poisons) {
+    const forward = plannedFor(conv2dOp, name);
+    const dx = plannedFor(conv2dInputGradOp, name);
+    const dw = plannedFor(conv2dWeightGradOp, name);
+    const spreads: Record<string, Spread> = {
+      'image, forward': await spreadOnGpu(gpu, forward, [x, w], attrs, { input: 0, value, at }),
+      'gradient, to the input': await spreadOnGpu(
+        gpu,
+        dx,
+        [y, w],
+        { ...attrs, size },
+        { input: 0, value, at },
+      ),
+      'image, to the weights': await spreadOnGpu(
+        gpu,
+        dw,
+        [x, y],
+        { ...attrs, size: kernel },
+        { input: 0, value, at },
+      ),
+    };
+    for (const [what, { tooFew, tooMany }] of Object.entries(spreads)) {
+      lost[`${what}, ${value} at ${at}: missing`] = tooFew;
+      lost[`${what}, ${value} at ${at}: too many`] = tooMany;
+    }
+    const input = { input: 1, value, at };
+    const { tooFew, tooMany, place } = await spreadOnGpu(gpu, dw, [x, y], { ...attrs, size: kernel }, input);
+    const filter = Math.floor(place / (y[2] * y[3])) % y[1];
+    const filterSize = w[1] * w[2] * w[3];
+    lost[`gradient, to the weights, ${value} at ${at}: missing`] = tooFew;
+    lost[`gradient, to the weights, ${value} at ${at}: too many`] = tooMany.filter(
+      (i) => Math.floor(i / filterSize) !== filter || attrs.padding.every((n) => n === 0),
+    );
+  }
+  const wrong = Object.entries(lost).filter(([, places]) => places.length > 0);
+  expect(wrong, `${formatShape(x)} ${formatShape(w)} ${JSON.stringify(attrs)}`).toEqual([]);
 }
 
 /** How the input gradient of a convolution can be computed. */
@@ -152,6 +212,9 @@ describe.each(Object.keys(gemmAdapters))('products planned for %s', (name) => {
     await check({ batch: 1, M: 3, N: 5, K: 2100, tA: false, tB: true });
     await check({ batch: 1, M: 33, N: 8, K: 1028, tA: true, tB: false });
     await check({ batch: 2, M: 131, N: 132, K: 12, tA: false, tB: false });
+    // Wide panels of four lanes: whole ones, and columns that end amid one and amid a vec4.
+    await check({ batch: 1, M: 17, N: 256, K: 70, tA: false, tB: false });
+    await check({ batch: 2, M: 3, N: 509, K: 12, tA: true, tB: false });
   });
 
   test('conv2d and both gradients', { timeout: 120_000 }, async () => {
@@ -182,6 +245,26 @@ test.each(Object.entries(convAdapters))('%s', { timeout: 120_000 }, async (name,
   // Draws could all be of shapes that have to go another way.
   expect(taken).toBeGreaterThan(4);
 });
+
+/** Edges at which patches of pixels, vec4s and tiles hang over. */
+const ragged: readonly Convolution[] = [
+  [[2, 2, 7, 9], [3, 2, 3, 3], {}],
+  [[2, 2, 5, 7], [3, 2, 3, 3], { padding: 1 }],
+  [[1, 3, 6, 10], [5, 3, 3, 3], { padding: [0, 1] }],
+  [[2, 4, 5, 6], [4, 1, 3, 3], { padding: 1, groups: 4 }],
+  [[3, 5, 3, 3], [6, 5, 3, 3], { padding: 2 }],
+  [[2, 3, 9, 8], [5, 3, 3, 3], { padding: 1, stride: 2 }],
+  [[2, 5, 7, 7], [9, 5, 1, 1], {}],
+];
+
+test.each([...Object.keys(convAdapters), ...Object.keys(gemmAdapters)])(
+  'what is no number spreads in convolutions as in the reference, planned for %s',
+  { timeout: 120_000 },
+  async (name) => {
+    if (!canRun(name, gpu.profile)) return;
+    for (const problem of ragged) await checkSpread(name, problem);
+  },
+);
 
 test('a way to convolve is taken where it is possible, and else the one by rule', () => {
   const sizes = { N: 2, C: 8, H: 9, W: 9, O: 16, OH: 4, OW: 4, kernel: [3, 3], groups: 1 } as const;
@@ -229,6 +312,27 @@ test('few filters go by windows where that pays', () => {
   // A GPU needs many threads, and has so many only of large images.
   expect(shaderOf('forward', {}, card)).not.toBe('conv_windows');
   expect(shaderOf('forward', { H: 128, W: 128, OH: 128, OW: 128 }, card)).toBe('conv_windows');
+});
+
+test('many columns go by wide panels where subgroups have four lanes', () => {
+  const shadersOf = (columns: number, subgroupSize: number) => {
+    const inputs = [
+      [64, 32],
+      [32, columns],
+    ];
+    const adapter = { ...gpu.profile, family: 'software', subgroupSize, chooseGemm: undefined } as const;
+    const plan = matmulOp.kernel({
+      inputs,
+      attrs: { transposeA: false, transposeB: false },
+      adapter,
+    } as never);
+    return plan.steps.map((step) => ('shader' in step ? step.shader : ''));
+  };
+  expect(shadersOf(512, 4)).toContain('gemm_panel_wide');
+  expect(shadersOf(512, 8)).toContain('gemm_panel');
+  // Few columns, and a quarter of the last panel filled.
+  expect(shadersOf(128, 4)).toContain('gemm_panel');
+  expect(shadersOf(272, 4)).toContain('gemm_panel');
 });
 
 test('a NaN in one row of a product leaves the other rows alone', async () => {

@@ -22,6 +22,7 @@ import { relu } from '../engine/ops/pointwise.ts';
 import type { Op } from '../engine/tensor.ts';
 import { convClass, productClass, type Tuning, tunedProfile } from '../engine/tuning.ts';
 import { loadTuning, saveTuning, tuningPath } from '../engine/tuning-file.ts';
+import { takeTurns } from '../isnet/take-turns.ts';
 import { type TunedProduct, tuneProducts } from '../isnet/tune-products.ts';
 import { clearlyBest, type TunedWay, tuneWays, waysByClass } from '../isnet/tune-ways.ts';
 import { type ConvCase, convCases, matmulCase, type TuningCase, timesOf } from '../isnet/tuning-cases.ts';
@@ -140,6 +141,20 @@ describe('a tuning', () => {
       { C: 8, O: 6, groups: 2 },
     ];
     expect(others.map(choose)).toEqual(others.map(() => undefined));
+    // Of depthwise ones other counts of channels are other counts of groups.
+    const grouped = {
+      ...tuning,
+      ways: { [convClass('forward', { ...sizes, groups: 64 }, 'f32')]: 'direct' },
+    } as const;
+    const waysOf = [1, 20, 40, 64, 96, 144].map((groups) =>
+      tunedProfile(profile, grouped).chooseConv?.('forward', {
+        ...sizes,
+        C: (sizes.C / 64) * groups,
+        O: (sizes.O / 64) * groups,
+        groups,
+      }),
+    );
+    expect(waysOf).toEqual([undefined, undefined, 'direct', 'direct', 'direct', undefined]);
     expect(chooseConv?.('input', sizes)).toBeUndefined();
     const mixed = tunedProfile({ ...profile, precision: 'mixed' }, tuning);
     expect(mixed.chooseConv?.('forward', sizes)).toBeUndefined();
@@ -296,7 +311,8 @@ describe('the way of a convolution', () => {
   test.skipIf(!hasAdapter)('by rule gets all its turns, even if its first was disturbed', async () => {
     const devices = [await openDevice(), await openDevice()];
     const small: TuningCase = { name: 'small', shapes: [[2]], run: ([x]) => relu(x) };
-    let disturbances = 2;
+    // While it is compiled, and at every look.
+    let disturbances = 4;
     const disturbed: TuningCase = {
       ...small,
       run(inputs) {
@@ -310,6 +326,23 @@ describe('the way of a convolution', () => {
     const [, times] = await timesOf(disturbed, devices, devices[1]);
     expect(times).toHaveLength(5);
     for (const device of devices) await device.close();
+  });
+
+  test.each([
+    ['is timed although its first look was disturbed', [9, 80, 6, 5, 5, 5, 5], [5, 5, 5]],
+    ['that is hopeless at every look has that one time', [9, 80, 60, 70, 5], [60]],
+    ['that is slow is looked at once', [9, 600, 6, 5], [600]],
+  ])('%s', async (_, milliseconds, expected) => {
+    const work = { device: undefined as never, call: () => undefined };
+    const [own, other] = [{ ...work }, { ...work }];
+    const left = [...milliseconds];
+    const times = await takeTurns([other, own], {
+      rounds: 3,
+      turnMs: 1,
+      isWorthwhile: (ms, leastMs) => ms <= 4 * leastMs,
+      timeWork: async (work) => (work === own ? (left.shift() ?? Number.NaN) : 7),
+    });
+    expect(times[1]).toEqual(expected);
   });
 
   test('is the one by rule where the difference is small, or may be noise', () => {

@@ -3,6 +3,7 @@ import { loadavg } from 'node:os';
 import { Command } from 'commander';
 import { CpuDevice } from '../../engine/cpu-device.ts';
 import { IsnetError, UsageError } from '../../engine/errors.ts';
+import { medianOf } from '../../isnet/evaluation/bootstrap.ts';
 import { type Origin, originOf, resultPath, writeReport } from '../report.ts';
 import { buildPeers, installPeers } from './build.ts';
 import { peerCases } from './cases.ts';
@@ -10,7 +11,7 @@ import { expectedOf } from './expected.ts';
 import { isPeerName, type PeerName, peerNames, peers } from './peers.ts';
 import type { ProcessOptions } from './process.ts';
 import { type CaseResults, Field, runCase, runStartups, startupNames } from './rounds.ts';
-import { medianOf, peerTableHead, peerTableRows, ratioOf } from './table.ts';
+import { peerTableHead, peerTableRows, ratioOf } from './table.ts';
 
 interface Options {
   readonly filter: string;

@@ -1,5 +1,5 @@
 // From times per round to a table: ratios are taken within rounds, because only neighbours in time can be compared.
-import { quantile } from '../../isnet/evaluation/bootstrap.ts';
+import { medianOf } from '../../isnet/evaluation/bootstrap.ts';
 import type { PeerName } from './peers.ts';
 import type { CaseResults, PeerResult } from './rounds.ts';
 
@@ -9,12 +9,6 @@ export interface Ratio {
   readonly min: number;
   readonly max: number;
 }
-
-export const medianOf = (values: readonly number[]): number =>
-  quantile(
-    values.toSorted((a, b) => a - b),
-    0.5,
-  );
 
 /** The peer's time over ours, by rounds; null when one of them has no times. */
 export function ratioOf(peer: PeerResult, ours: PeerResult | undefined): Ratio | null {

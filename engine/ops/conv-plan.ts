@@ -21,7 +21,7 @@ export function possibleConvVariants(direction: ConvDirection, g: ConvGeometry):
     product: true,
     taps: direction === 'input' && canGoByTaps(g),
     direct: canBeDirect(direction, g),
-    windows: canBeWindows(g),
+    windows: canBeWindows(direction, g),
   };
   return (Object.keys(isPossible) as ConvVariant[]).filter((variant) => isPossible[variant]);
 }

@@ -19,9 +19,12 @@ const PATCH_COLUMNS = 4;
 /** More taps make programs that compile for seconds. */
 const MOST_TAPS = 9;
 
-/** Whether the kernels of this file can compute a direction. */
-export const canBeWindows = (g: ConvGeometry): boolean =>
-  isDense(g) && g.dilation[0] * g.dilation[1] === 1 && g.kernel[0] * g.kernel[1] <= MOST_TAPS;
+/** Whether the kernels of this file can compute a direction. Weight gradients need whole patches of output pixels. */
+export function canBeWindows(direction: ConvDirection, g: ConvGeometry): boolean {
+  const isWhole = direction !== 'weight' || (g.OH >= ROWS && g.OW >= PATCH_COLUMNS);
+  const isUndilated = g.dilation[0] * g.dilation[1] === 1;
+  return isDense(g) && isUndilated && isWhole && g.kernel[0] * g.kernel[1] <= MOST_TAPS;
+}
 
 const filled = (n: number, block: number): number => Math.ceil(n / block) * block;
 
@@ -232,9 +235,9 @@ function addPatch(kernel: Kernel, filters: number): string {
   const quads = Math.ceil((kernel[0] * kernel[1]) / 4);
   const lines: string[] = [];
   for (let row = 0; row < ROWS; row++) {
-    lines.push(`let is_row_${row} = is_out_column & vec4<bool>(out_y + ${row}u < params.out_height);`);
+    lines.push(`let is_own_${row} = is_counted & vec4<bool>(${row}u >= first_counted);`);
     for (let f = 0; f < filters; f++) {
-      lines.push(`let dy_${f}_${row} = load_dy(i_dy[${f}] + ${row}u * params.out_width, is_row_${row});`);
+      lines.push(`let dy_${f}_${row} = load_dy(i_dy[${f}] + ${row}u * params.out_width, is_own_${row});`);
     }
   }
   eachLine(

@@ -26,7 +26,7 @@ export function multiplyBlock(lanes: number, blockTerms: number): string {
       const place = k % (4 * lanes);
       if (place === 0) lines.push(`let a_${load} = load_a(i_row, ${load}u);`);
       const value = `subgroupBroadcast(a_${load}.${'xyzw'[k % 4]}, ${Math.floor(place / 4)}u)`;
-      lines.push(`sum += ${value} * b_panel[${k}];`);
+      lines.push(`sum += ${value} * vec4<Real>(b_x[${k}], b_y[${k}], b_z[${k}], b_w[${k}]);`);
     }
   }
   lines.push('}'.repeat(stops.length - 1));

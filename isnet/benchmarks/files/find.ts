@@ -62,11 +62,16 @@ export function requireSource(name: DataSourceName, options: FindOptions = {}): 
 
 /** What a user does about a source that is missing. */
 export function adviceFor(name: DataSourceName, options: FindOptions = {}): string {
-  const { from, files } = sourceNamed(name, options);
+  const { from } = sourceNamed(name, options);
   const command = `run 'isnet data fetch ${name}'`;
-  if (from.kind === 'npm') return command;
-  const [first] = Object.keys(files);
-  return `${command} on Debian or Ubuntu, or put its files (${first}, ...) into '${fetchedFolder(name, options)}'`;
+  return from.kind === 'npm' ? command : `${command} on Debian or Ubuntu, or ${adviceByHand(name, options)}`;
+}
+
+/** What a user does about a source that cannot be fetched. */
+export function adviceByHand(name: DataSourceName, options: FindOptions = {}): string {
+  const names = Object.keys(sourceNamed(name, options).files);
+  const list = names.length === 1 ? names[0] : `${names[0]}, ...`;
+  return `put its files (${list}) into '${fetchedFolder(name, options)}'`;
 }
 
 /** Bytes of a file of a source. Throws DataError if it is missing, unreadable or not the one that is known. */
@@ -78,11 +83,20 @@ export async function readSourceFile(
 ): Promise<Uint8Array> {
   const path = join(folder, file);
   const bytes = await readFileBytes(path, { where: 'benchmark' });
-  const { files, title } = sourceNamed(name, options);
-  if (sha256(bytes) === files[file]) return bytes;
-  throw new DataError(
-    `benchmark: '${path}' is not the file of ${title} that is known (its SHA-256 is ${sha256(bytes)}, expected ${files[file]}); delete it, then ${adviceFor(name, options)}`,
-  );
+  const difference = differenceOf(bytes, name, file, options);
+  if (difference === null) return bytes;
+  throw new DataError(`benchmark: '${path}' ${difference}; delete it, then ${adviceFor(name, options)}`);
 }
 
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+/** What is to be said of bytes that are not those of a file of a source; null if they are. */
+export function differenceOf(
+  bytes: Uint8Array,
+  name: DataSourceName,
+  file: string,
+  options: FindOptions = {},
+): string | null {
+  const { files, title } = sourceNamed(name, options);
+  const hash = createHash('sha256').update(bytes).digest('hex');
+  if (hash === files[file]) return null;
+  return `is not the file of ${title} that is known (its SHA-256 is ${hash}, expected ${files[file]})`;
+}
