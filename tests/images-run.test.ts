@@ -190,7 +190,9 @@ describe.skipIf(!hasAdapter)('a run on a folder of images', () => {
     expect(same).toEqual([...before.keys()].map((name) => [name, !name.startsWith('classifier.3')]));
     const other = await train(images, 'third', '--weights', first, '--model', 'resnet18');
     // small-cnn's own settings are no settings of resnet18.
-    expect(other.errors).toContain("there is no setting 'hidden' in 'model'; use kind, dropout, negativeSlope, weights");
+    expect(other.errors).toContain(
+      "there is no setting 'hidden' in 'model'; use kind, dropout, negativeSlope, weights",
+    );
     const args18 = trainArgs(images, 'third', '--weights', first, '--model', 'resnet18');
     const misfit = await isnet(...without(args18, '--hidden'));
     expect(misfit.errors).toMatch(/^error: load '.*last.safetensors': \d+ missing \(conv1\.weight, .*\n$/);
