@@ -36,16 +36,21 @@ export function multiplyWideBlock(blockTerms: number): string {
   return `const LANES = ${LANES}u;
 const QUADS = ${QUADS}u;
 const BLOCK_TERMS = ${blockTerms}u;
-${each((q) => `var<private> columns_${q}: Columns;\n  var<private> places_${q}: OutPlaces;`)}
+var<private> columns: array<Columns, QUADS>;
+${each((q) => `var<private> places_${q}: OutPlaces;`)}
 fn begin_columns(z: u32, n: u32) {
   // Lanes without columns of their own read those of the last lane that has some.
   let last_n = (params.columns - 1u) / 4u * 4u;
-  ${each((q, n) => `columns_${q} = columns_at(z, min(${n}, last_n));`)}
+  ${each((q, n) => `columns[${q}] = columns_at(z, min(${n}, last_n));`)}
   ${each((q, n) => `places_${q} = places_of_columns(min(${n}, last_n));`)}
 }
 fn fill_panel(start: Step, block_terms: u32) -> Step {
-  ${each((q) => `let step_${q} = fill_quad(${q}u, columns_${q}, start, block_terms);`)}
-  return step_0;
+  var step = start;
+  // One copy of the code for all: SwiftShader compiles each of them.
+  for (var q = 0u; q < QUADS; q++) {
+    step = fill_quad(q, columns[q], start, block_terms);
+  }
+  return step;
 }
 fn multiply_row(i_row: u32, i_a: u32, is_first: bool, n: u32) {
   ${each((q) => `var sum_${q} = vec4<Real>();`)}
