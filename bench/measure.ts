@@ -7,7 +7,7 @@ import { DeviceError } from '../engine/errors.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import { scope } from '../engine/scope.ts';
 import { type Device, release } from '../engine/tensor.ts';
-import { quantile } from '../isnet/evaluation/bootstrap.ts';
+import { medianOf, quantile } from '../isnet/evaluation/bootstrap.ts';
 import { type KernelProfile, profileRuns } from '../isnet/kernel-profile.ts';
 import { msPerCall } from '../isnet/take-turns.ts';
 import type { BenchCase } from './case.ts';
@@ -142,10 +142,7 @@ async function medianDeviceMs(
     if (ms === null) return null;
     samples.push(ms);
   }
-  return quantile(
-    samples.sort((a, b) => a - b),
-    0.5,
-  );
+  return medianOf(samples);
 }
 
 /** Seconds per run of `work`, by Benchmark.js: it times runs until it has the samples and, of many, 0.8 seconds have passed. */

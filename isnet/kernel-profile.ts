@@ -1,7 +1,7 @@
 // Where the time of repeated work goes, kernel by kernel: alike for training steps and for benchmarks.
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import { type DispatchSummary, type DispatchTime, summarize } from '../engine/profiler.ts';
-import { quantile } from './evaluation/bootstrap.ts';
+import { medianOf } from './evaluation/bootstrap.ts';
 
 /** The kernels of one run of some work. */
 export interface KernelProfile {
@@ -31,8 +31,7 @@ export async function profileRuns(device: GpuDevice, run: (i: number) => unknown
 /** Not the mean: where a software adapter was interrupted once, the smallest kernel would lead the table. */
 function typicalRun(runs: readonly (readonly DispatchTime[])[]): DispatchTime[] {
   return runs[0].map((launch, i) => {
-    const times = runs.flatMap((launches) => launches[i]?.ms ?? []).sort((a, b) => a - b);
-    return { ...launch, ms: quantile(times, 0.5) };
+    return { ...launch, ms: medianOf(runs.flatMap((launches) => launches[i]?.ms ?? [])) };
   });
 }
 

@@ -81,12 +81,11 @@ export async function takeRounds(
 /** The least of a few single calls, in milliseconds. */
 async function atFirstSight(work: TimedWork, timeWork: TimeWork): Promise<number> {
   const looks: number[] = [];
-  for (
-    let spentMs = 0;
-    looks.length < MOST_LOOKS && spentMs < LOOKING_MS;
-    spentMs += looks[looks.length - 1]
-  ) {
-    looks.push(await timeWork(work, 1));
+  let spentMs = 0;
+  while (looks.length < MOST_LOOKS && spentMs < LOOKING_MS) {
+    const ms = await timeWork(work, 1);
+    looks.push(ms);
+    spentMs += ms;
   }
   return Math.min(...looks);
 }

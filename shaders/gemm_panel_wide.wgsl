@@ -4,10 +4,9 @@
 // What a value of A costs, a load and a broadcast, is more there than the products of four columns
 // with it: so 16 share it. All else is told in gemm_panel.wgsl.
 // Consts: LANES, QUADS, BLOCK_TERMS (a multiple of 4, params.block_terms).
-// Functions: a_row, a_term, out_row, out_column, columns_at, load_columns, as there. Of this kernel,
-// written out by engine/ops/gemm-panel-wide.ts so that every index into the panel is a constant:
-// begin_columns(z, n), called once, fill_panel(step, block_terms), which calls fill_quad, and
-// multiply_row(i_row, i_a, is_first, n), which adds A(row, k) B(k, n) for all k of the block.
+// Functions: a_row, a_term, out_row, out_column, columns_at, load_columns, as there, and
+// multiply_row(i_row, i_a, is_first, n), which adds A(row, k) B(k, n) for all k of the block:
+// engine/ops/gemm-panel-wide.ts writes it out, so that every index into the panel is a constant.
 // Types: AUnit and Unit, of A and `out`.
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<AUnit>;         // terms in runs, see a_term
@@ -21,6 +20,9 @@ const A_LOADS = (BLOCK_TERMS + LOAD_TERMS - 1u) / LOAD_TERMS;
 
 /** B(k, n) of the block's terms k and this lane's columns n: the terms of four columns, then of the next four. */
 var<private> b_panel: array<vec4<Real>, QUADS * BLOCK_TERMS>;
+/** Where each quad's columns lie in B and in `out`. */
+var<private> columns: array<Columns, QUADS>;
+var<private> places: array<OutPlaces, QUADS>;
 /** A's summands for the terms that this lane loads. */
 var<private> a_terms: array<Places, A_LOADS>;
 var<private> is_term: array<Inside, A_LOADS>;
@@ -30,15 +32,22 @@ fn load_a(i_row: u32, i: u32) -> vec4<Real> {
   return select(vec4<Real>(), load_terms(i_row, a_terms[i]), is_term[i]);
 }
 
-/** Puts four columns of B into the panel, 0 past the last term, and answers the step behind that. */
-fn fill_quad(quad: u32, columns: Columns, start: Step, block_terms: u32) -> Step {
+/**
+ * Puts the block's terms of B into the panel, 0 past the last one, and answers the step behind it. A loop
+ * over the quads, since SwiftShader would compile every copy of its body.
+ */
+fn fill_panel(start: Step, block_terms: u32) -> Step {
   var step = start;
-  for (var k = 0u; k < block_terms; k++) {
-    b_panel[quad * BLOCK_TERMS + k] = load_columns(columns, step);
-    step = next_step(step);
-  }
-  for (var k = block_terms; k < BLOCK_TERMS; k++) {
-    b_panel[quad * BLOCK_TERMS + k] = vec4<Real>();
+  for (var quad = 0u; quad < QUADS; quad++) {
+    let four = columns[quad];
+    step = start;
+    for (var k = 0u; k < block_terms; k++) {
+      b_panel[quad * BLOCK_TERMS + k] = load_columns(four, step);
+      step = next_step(step);
+    }
+    for (var k = block_terms; k < BLOCK_TERMS; k++) {
+      b_panel[quad * BLOCK_TERMS + k] = vec4<Real>();
+    }
   }
   return step;
 }
@@ -61,7 +70,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let end_term = min(first_term + params.split_terms, params.terms);
 
   let n = i_block % column_blocks * BLOCK_COLUMNS + 4u * lane;
-  begin_columns(z, n);
+  // Lanes without columns of their own read those of the last lane that has some.
+  let last_n = (params.columns - 1u) / 4u * 4u;
+  for (var quad = 0u; quad < QUADS; quad++) {
+    let quad_n = min(n + 4u * LANES * quad, last_n);
+    columns[quad] = columns_at(z, quad_n);
+    places[quad] = places_of_columns(quad_n);
+  }
   let i_split = split * params.out_size;
 
   var step = step_at(first_term);

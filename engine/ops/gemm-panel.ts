@@ -13,6 +13,20 @@ export function panelTerms(terms: number, lanes: number): number {
   return lanes === 4 ? Math.ceil(length / 4) * 4 : (STOPS.find((stop) => stop >= length) ?? MAX_BLOCK_TERMS);
 }
 
+/** WGSL for term k of A's row: its load, where k is the first of the terms that the lanes load together, and its value for all lanes. */
+export function termOfA(
+  k: number,
+  lanes: number,
+  row: string,
+): { readonly loads: string[]; readonly value: string } {
+  const load = Math.floor(k / (4 * lanes));
+  const place = k % (4 * lanes);
+  return {
+    loads: place === 0 ? [`let a_${load} = load_a(${row}, ${load}u);`] : [],
+    value: `subgroupBroadcast(a_${load}.${'xyzw'[k % 4]}, ${Math.floor(place / 4)}u)`,
+  };
+}
+
 /** Consts LANES and MOST_TERMS and the function `multiply_block`, for shaders/gemm_panel.wgsl. A block stops where its terms end. */
 export function multiplyBlock(lanes: number, blockTerms: number): string {
   const stops = lanes === 4 ? [blockTerms] : STOPS;
@@ -22,11 +36,8 @@ export function multiplyBlock(lanes: number, blockTerms: number): string {
     // Not as a loop of one turn: half as fast on lavapipe.
     if (k > 0) lines.push(`if (block_terms > ${k}u) {`);
     for (; k < stop; k++) {
-      const load = Math.floor(k / (4 * lanes));
-      const place = k % (4 * lanes);
-      if (place === 0) lines.push(`let a_${load} = load_a(i_row, ${load}u);`);
-      const value = `subgroupBroadcast(a_${load}.${'xyzw'[k % 4]}, ${Math.floor(place / 4)}u)`;
-      lines.push(`sum += ${value} * vec4<Real>(b_x[${k}], b_y[${k}], b_z[${k}], b_w[${k}]);`);
+      const { loads, value } = termOfA(k, lanes, 'i_row');
+      lines.push(...loads, `sum += ${value} * vec4<Real>(b_x[${k}], b_y[${k}], b_z[${k}], b_w[${k}]);`);
     }
   }
   lines.push('}'.repeat(stops.length - 1));

@@ -265,7 +265,7 @@ const launchers: Record<GemmVariant, (product: Product, adapter: AdapterProfile)
     const { blockRows, blocks, blockTerms, splits, splitTerms } = panelSplit(product, adapter);
     const { isAByFour, isPacked, isOutByFour } = panelAccessOf(product, adapter);
     const lanes = adapter.subgroupSize;
-    const isWide = isWidePanel(panelColumns(product.columns, lanes), lanes);
+    const isWide = isWidePanel(product.columns, lanes);
     const multiply = isWide ? multiplyWideBlock(blockTerms) : multiplyBlock(lanes, blockTerms);
     return {
       shader: isWide ? 'gemm_panel_wide' : 'gemm_panel',
