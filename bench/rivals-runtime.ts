@@ -47,7 +47,7 @@ export interface RuntimeCost {
   readonly parameters: number;
   /** Of the files; null for what has none. */
   readonly safetensorsBytes: number | null;
-  readonly onnxBytes: number | null;
+  readonly onnxBytes: number;
   /** Largest difference of the file's logits from those of the trained network, relative to the largest logit. */
   readonly fileError: number | null;
 }
@@ -64,7 +64,7 @@ export interface RuntimeOptions {
 interface Contestant {
   readonly name: string;
   readonly model: Module;
-  readonly onnx: Uint8Array | null;
+  readonly onnx: Uint8Array;
   readonly facts: Pick<RuntimeCost, 'parameters' | 'safetensorsBytes' | 'onnxBytes' | 'fileError'>;
 }
 
@@ -140,6 +140,23 @@ function errorOf(
   );
 }
 
+/** The network as a user deploys it, checked against the network itself. */
+async function exported(
+  device: GpuDevice,
+  model: Module,
+  setting: RivalSetting,
+  path: string,
+): Promise<Uint8Array> {
+  const { channels, height, width } = setting.input;
+  const bytes = await exportOnnx(model, { input: [channels, height, width] });
+  await writeFileAtomically(path, bytes, { where: 'rivals' });
+  const onnx = await readFile(path);
+  const session = await OnnxSession.open(onnx, setting, CHECKED_IMAGES);
+  errorOf(path, await session.run(), await logitsOf(device, model, setting), ONNX_TOLERANCE);
+  await session.close();
+  return onnx;
+}
+
 /** Trains, saves as `isnet train` does, reads again, and checks that nothing was lost. */
 async function deployed(
   device: GpuDevice,
@@ -165,13 +182,7 @@ async function deployed(
   plan.dispose();
   const { model } = await loadModel(device, path);
   const fileError = errorOf(path, await logitsOf(device, model, setting), expected, 0);
-  const onnxPath = join(folder, `${name}.onnx`);
-  const exported = await exportOnnx(model, { input: [input.channels, input.height, input.width] });
-  await writeFileAtomically(onnxPath, exported, { where: 'rivals' });
-  const onnx = await readFile(onnxPath);
-  const session = await OnnxSession.open(onnx, setting, CHECKED_IMAGES);
-  errorOf(onnxPath, await session.run(), expected, ONNX_TOLERANCE);
-  await session.close();
+  const onnx = await exported(device, model, setting, join(folder, `${name}.onnx`));
   return {
     name,
     model,
@@ -181,11 +192,18 @@ async function deployed(
 }
 
 /** A network whose weights are fresh: what they are makes no difference to the time. */
-function fresh(device: GpuDevice, name: string, setting: RivalSetting): Contestant {
+async function fresh(
+  device: GpuDevice,
+  name: string,
+  setting: RivalSetting,
+  folder: string,
+): Promise<Contestant> {
   const plan = methodNamed(name).plan(settingOn(device, setting, 0));
   const { runTime: parameters } = parameterCounts(plan, setting.input);
-  const facts = { parameters, safetensorsBytes: null, onnxBytes: null, fileError: null };
-  return { name, model: plan.classifier.eval(), onnx: null, facts };
+  const model = plan.classifier.eval();
+  const onnx = await exported(device, model, setting, join(folder, `${name}.onnx`));
+  const facts = { parameters, safetensorsBytes: null, onnxBytes: onnx.length, fileError: null };
+  return { name, model, onnx, facts };
 }
 
 /** An ONNX file and a batch to run it on. */
@@ -241,17 +259,17 @@ async function timeOurs(
   }
 }
 
-/** The same files in WebAssembly. */
+/** Their files in WebAssembly. */
 async function timeOnnx(
   device: GpuDevice,
-  files: readonly Uint8Array[],
+  contestants: readonly Contestant[],
   setting: RivalSetting,
   batchSize: number,
   rounds: number,
 ): Promise<number[][]> {
   const sessions: OnnxSession[] = [];
   try {
-    for (const bytes of files) sessions.push(await OnnxSession.open(bytes, setting, batchSize));
+    for (const { onnx } of contestants) sessions.push(await OnnxSession.open(onnx, setting, batchSize));
     const works = sessions.map((session): TimedWork => ({ device, call: () => session.run() }));
     return await takeRounds(works, { rounds, turnMs: setting.turnMs, isWorthwhile: () => true });
   } finally {
@@ -281,32 +299,29 @@ export async function runtimeCosts(
     for (const [seed, name] of trainedMethods.entries())
       contestants.push(await deployed(device, name, setting, { folder, seed }));
     checkSameNetwork(contestants);
-    for (const name of others) contestants.push(fresh(device, name, setting));
+    for (const name of others) contestants.push(await fresh(device, name, setting, folder));
     const [classifier, isnet, ...rest] = contestants;
-    const pair = [classifier, isnet];
     for (const batchSize of batchSizes) {
-      const add = (
-        engine: RuntimeCost['engine'],
-        { name, facts }: Contestant,
-        own: number[],
-        base: number[],
-      ) => {
-        const times = { ms: spreadOf(own), ratio: ratioOf(own, base) };
-        const row = { setting: setting.name, method: name, engine, batchSize, ...times, ...facts };
-        console.log(runtimeRow(row));
-        costs.push(row);
-      };
       // By twos: whoever follows the largest network finds the caches cold.
-      const ours = await timeOurs(device, pair, setting, batchSize, rounds);
-      for (const [i, each] of pair.entries()) add('ours', each, ours[i], ours[0]);
-      for (const other of rest) {
-        const both = [classifier, other];
-        const [base, own] = await timeOurs(device, both, setting, batchSize, otherRounds);
-        add('ours', other, own, base);
+      for (const other of [isnet, ...rest]) {
+        const pair = [classifier, other];
+        const pairRounds = other === isnet ? rounds : otherRounds;
+        const timed = {
+          ours: await timeOurs(device, pair, setting, batchSize, pairRounds),
+          'onnxruntime-web': await timeOnnx(device, pair, setting, batchSize, pairRounds),
+        };
+        for (const engine of ['ours', 'onnxruntime-web'] as const) {
+          const [base] = timed[engine];
+          for (const [i, { name, facts }] of pair.entries()) {
+            // The classifier's row is that of its own pair with the ISNet.
+            if (i === 0 && other !== isnet) continue;
+            const times = { ms: spreadOf(timed[engine][i]), ratio: ratioOf(timed[engine][i], base) };
+            const row = { setting: setting.name, method: name, engine, batchSize, ...times, ...facts };
+            console.log(runtimeRow(row));
+            costs.push(row);
+          }
+        }
       }
-      const files = pair.flatMap(({ onnx }) => onnx ?? []);
-      const inOnnx = await timeOnnx(device, files, setting, batchSize, rounds);
-      for (const [i, each] of pair.entries()) add('onnxruntime-web', each, inOnnx[i], inOnnx[0]);
     }
     return costs;
   } finally {
@@ -328,5 +343,5 @@ const runtimeRow = ({ method, engine, batchSize, ms, ratio, parameters, onnxByte
     ms.p90.toPrecision(4).padStart(9),
     ratioText(ratio).padStart(22),
     String(parameters).padStart(13),
-    (onnxBytes === null ? '-' : String(onnxBytes)).padStart(13),
+    String(onnxBytes).padStart(13),
   ].join('');

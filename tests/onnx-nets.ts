@@ -3,6 +3,7 @@ import { tensor } from '../engine/create.ts';
 import { randomStream } from '../engine/random-bits.ts';
 import { type Shape, sizeOf } from '../engine/shape.ts';
 import type { Device, Tensor } from '../engine/tensor.ts';
+import { SegmentThenClassify } from '../isnet/rivals/segment-then-classify.ts';
 import { LeakyReLU, Sigmoid, SiLU, Tanh } from '../nn/activations.ts';
 import { ConvTranspose2d } from '../nn/conv-transpose.ts';
 import { GroupNorm } from '../nn/layer-norm.ts';
@@ -60,26 +61,25 @@ const rest = (init: Init): Module =>
     linear(init, 24, 3, { bias: false }),
   );
 
+const smallCnn = (init: Init, inChannels: number): SmallCnn =>
+  new SmallCnn(init, {
+    inChannels,
+    imageSize: [10, 12],
+    classCount: 3,
+    blocks: [
+      { channels: 4, kernel: 3, pool: 2 },
+      { channels: 5, kernel: 3, stride: 2 },
+    ],
+    hidden: [6],
+    batchNorm: true,
+    dropout: 0.5,
+  });
+
 const vitSizes = { imageSize: 8, patchSize: 4, layers: 2, heads: 2, width: 8, mlpWidth: 12 };
 
 /** Every family of nn/models at a tiny size, and what they leave out. */
 export const onnxNets: Readonly<Record<string, OnnxCase>> = {
-  SmallCnn: net(
-    (init) =>
-      new SmallCnn(init, {
-        inChannels: 1,
-        imageSize: [10, 12],
-        classCount: 3,
-        blocks: [
-          { channels: 4, kernel: 3, pool: 2 },
-          { channels: 5, kernel: 3, stride: 2 },
-        ],
-        hidden: [6],
-        batchNorm: true,
-        dropout: 0.5,
-      }),
-    [1, 10, 12],
-  ),
+  SmallCnn: net((init) => smallCnn(init, 1), [1, 10, 12]),
   'ResNet of basic blocks': net(
     (init) => new ResNet(init, { ...resnetSizes.resnet18, counts: [1, 1, 0, 0], classes: 3 }),
     [3, 16, 12],
@@ -100,6 +100,10 @@ export const onnxNets: Readonly<Record<string, OnnxCase>> = {
   'a VGG': net(likeVgg, [3, 8, 8]),
   VisionTransformer: net((init) => new VisionTransformer(init, { ...vitSizes, classes: 3 }), [3, 8, 8]),
   UNet: net((init) => new UNet(init, { classes: 2, width: 2, depth: 3 }), [3, 8, 12], false),
+  'U-Net, then classifier': net(
+    (init) => new SegmentThenClassify(new UNet(init, { classes: 1, width: 2, depth: 2 }), smallCnn(init, 3)),
+    [3, 10, 12],
+  ),
   'all other layers': net(rest, [4, 6, 10]),
 };
 

@@ -60,6 +60,9 @@ const onePlusLog = chain(({ writer, names: [x], name }, add) =>
   writer.node('Log', [add('Add', [x, scalar(writer, 1)])], {}, name),
 );
 
+// What ONNX calls greater is a truth, and a number only after a second node, too.
+const step = chain(({ writer, names: [x], name }, add) => writer.node('Relu', [add('Sign', [x])], {}, name));
+
 const square: OpRow = { write: ({ writer, names: [x], name }) => writer.node('Mul', [x, x], {}, name) };
 
 const matmul: OpRow = {
@@ -212,6 +215,7 @@ const rows: Readonly<Record<string, OpRow>> = {
   log: same('Log'),
   abs: same('Abs'),
   sign: same('Sign'),
+  step,
   floor: same('Floor'),
   power: same('Pow'),
   maximum: same('Max'),
