@@ -105,18 +105,27 @@ export interface LogitsOfModel {
   readonly logits: LogitBackgrounds | null;
 }
 
+/** What the logit of a rank is called, 0 being that of the largest. */
+export const logitTitle = (rank: number): string => (rank === 0 ? 'largest' : `${rank + 1}`);
+
 /** A line per rank of the logit, the largest first. */
 export function logitsText({ name, set, logits }: LogitsOfModel): string {
   const title = `${modelTitles[name]}, ${set}: what the background adds to each logit`;
   if (!logits) return `${title}: no image has a mask`;
   const rows = logits.ranks.map(({ relevance, share }, rank) => [
-    rank === 0 ? 'largest' : `${rank + 1}`,
+    logitTitle(rank),
     formatEstimate(relevance),
     formatEstimate(share),
   ]);
   return [title, inColumns([['logit', 'relevance outside the mask', 'share of all |R|'], ...rows])].join(
     '\n',
   );
+}
+
+/** What is measured only when it is asked for; one of each for each model. */
+export interface AskedFor {
+  readonly silenced?: readonly SilencedModel[];
+  readonly logits?: readonly LogitsOfModel[];
 }
 
 function worstGroupText(group: ModelEvaluation['worstGroup']): string {

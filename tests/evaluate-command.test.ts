@@ -22,12 +22,15 @@ describe.skipIf(!hasAdapter)('isnet evaluate', () => {
 
   test('finds what the run has found, and says so in JSON as before', async () => {
     const before = JSON.parse(read('evaluation.json'));
-    const { exitCode, output, errors } = await isnet('evaluate', folder, '--silenced', '--json');
+    const { exitCode, output, errors } = await isnet('evaluate', folder, '--silenced', '--logits', '--json');
     expect(exitCode, errors).toBe(0);
     const printed = JSON.parse(output);
     expect(printed.silenced).toMatchObject([{ name: 'classifier', set: 'deceiving' }]);
-    expect(JSON.parse(read('evaluation.json')).silenced).toEqual(printed.silenced);
+    expect(printed.logits).toMatchObject([{ name: 'classifier', set: 'biased' }]);
+    const { silenced, logits } = JSON.parse(read('evaluation.json'));
+    expect({ silenced, logits }).toEqual({ silenced: printed.silenced, logits: printed.logits });
     expect(read('report.html')).toContain('What the background silences');
+    expect(read('report.html')).toContain('What the background adds to each logit');
     expect(printed.models).toEqual(JSON.parse(read('metrics.json')).models);
     expect(printed.adapter).toBe(before.adapter);
     expect(printed.evaluation).toEqual(before.models);

@@ -78,6 +78,19 @@ const input: ReportInput = {
       },
     },
   ],
+  logits: [
+    {
+      name: evaluation.name,
+      set: 'biased',
+      logits: {
+        imageCount: 12,
+        ranks: [
+          { relevance: { value: 2.247, low: 2.145, high: 2.349 }, share: proportion(3, 12) },
+          { relevance: { value: -1.484, low: -1.573, high: -1.395 }, share: proportion(6, 12) },
+        ],
+      },
+    },
+  ],
   log: [{ model: 'isnet', epoch: 1, train: { total: 1, classification: 2, heatmap: 0.5 }, validation: null }],
   heatmaps: [
     {
@@ -140,6 +153,13 @@ describe('the report', () => {
       /What the background silences<[\s\S]*?Images of deceiving[\s\S]*?1\.5\s%[\s\S]*?66\.7/,
     );
     expect(reportHtml({ ...input, silenced: undefined })).not.toContain('What the background silences');
+  });
+
+  test('says what the background adds to each logit where that was measured', () => {
+    expect(page).toMatch(
+      /adds to each logit<[\s\S]*?Images of biased[\s\S]*?largest<[\s\S]*?2\.25[\s\S]*?>2<[\s\S]*?−1\.48[\s\S]*?50\.0/,
+    );
+    expect(reportHtml({ ...input, logits: undefined })).not.toContain('adds to each logit');
   });
 
   test('has no NaN and no undefined in it', () => {

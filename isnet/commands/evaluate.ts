@@ -12,6 +12,7 @@ import { readRunConfig } from '../experiment.ts';
 import { openTests } from '../open-data.ts';
 import { type EvaluatedModel, writeReport } from '../report/write.ts';
 import {
+  type AskedFor,
   evaluationTable,
   type LogitsOfModel,
   logitsText,
@@ -83,9 +84,8 @@ async function evaluate(path: string, options: EvaluateCommandOptions): Promise<
     const evaluations = evaluated.map(({ evaluation }) => evaluation);
     if (options.json) {
       const models = evaluations.map(metricsOf);
-      const results = { models, adapter: device.description, evaluation: evaluations };
-      const extra = { ...(silenced ? { silenced } : {}), ...(logits ? { logits } : {}) };
-      console.log(JSON.stringify({ ...results, ...extra }, null, 2));
+      const results = { models, adapter: device.description, evaluation: evaluations, silenced, logits };
+      console.log(JSON.stringify(results, null, 2));
     } else {
       console.log(`\n${evaluationTable(evaluations)}`);
       for (const each of silenced ?? []) console.log(`\n${silencingText(each)}`);
@@ -95,12 +95,8 @@ async function evaluate(path: string, options: EvaluateCommandOptions): Promise<
   });
 }
 
-interface Evaluated {
+interface Evaluated extends AskedFor {
   readonly evaluated: readonly EvaluatedModel[];
-  /** With --silenced: one for each model. */
-  readonly silenced?: readonly SilencedModel[];
-  /** With --logits: likewise. */
-  readonly logits?: readonly LogitsOfModel[];
 }
 
 /** Evaluates the models at the path, and writes the files of their run if it is one. */
@@ -115,14 +111,15 @@ async function evaluateAll(
   try {
     const evaluated = await evaluateModels(device, loaded, data, log);
     const silenced = options.silenced ? await silencedOf(device, loaded, data, log) : undefined;
+    const logits = options.logits ? await logitsOf(device, loaded, data, log) : undefined;
+    const found = { evaluated, silenced, logits };
     // The report of a run is about its own tests.
     if (options.report && options.data === undefined && (await stat(path)).isDirectory()) {
       const { card } = loaded[loaded.length - 1];
-      await updateReport(device, await openRunFolder(path), { evaluated, silenced }, { card, data, options });
+      await updateReport(device, await openRunFolder(path), found, { card, data, options });
       log(`report: ${runFolder(path).report}`);
     }
-    const logits = options.logits ? await logitsOf(device, loaded, data, log) : undefined;
-    return { evaluated, silenced, logits };
+    return found;
   } finally {
     await data.close();
   }
@@ -146,8 +143,23 @@ async function evaluateModels(
   return evaluated;
 }
 
+/** The answers of all models to a question, in turn. */
+async function askEach<T>(
+  loaded: readonly LoadedModel[],
+  question: string,
+  log: (line: string) => void,
+  ask: (model: LoadedModel) => Promise<T>,
+): Promise<(T & { readonly name: LoadedModel['name'] })[]> {
+  const answers = [];
+  for (const each of loaded) {
+    log(`${modelTitles[each.name]}: ${question} ...`);
+    answers.push({ name: each.name, ...(await ask(each)) });
+  }
+  return answers;
+}
+
 /** What the background silences in each model, on the test set that tells most. */
-async function silencedOf(
+function silencedOf(
   device: GpuDevice,
   loaded: readonly LoadedModel[],
   { tests }: TestSets,
@@ -155,29 +167,29 @@ async function silencedOf(
 ): Promise<SilencedModel[]> {
   const names = Object.keys(tests);
   const set = tellingSet(names) ?? names[0];
-  const results: SilencedModel[] = [];
-  for (const { name, model } of loaded) {
-    log(`${modelTitles[name]}: what the background silences on ${set} ...`);
-    results.push({ name, set, silencing: await silencing(device, model, tests[set]) });
-  }
-  return results;
+  return askEach(loaded, `what the background silences on ${set}`, log, async ({ model }) => ({
+    set,
+    silencing: await silencing(device, model, tests[set]),
+  }));
 }
 
 /** What the background adds to the logits of each model, on the first test set. */
-async function logitsOf(
+function logitsOf(
   device: GpuDevice,
   loaded: readonly LoadedModel[],
   { tests }: TestSets,
   log: (line: string) => void,
 ): Promise<LogitsOfModel[]> {
   const [[set, source]] = Object.entries(tests);
-  const results: LogitsOfModel[] = [];
-  for (const { name, model, card } of loaded) {
-    log(`${modelTitles[name]}: what the background adds to each logit on ${set} ...`);
-    const composite = isnetComposite({ eps: card.eps });
-    results.push({ name, set, logits: await logitBackgrounds(device, model, source, { composite }) });
-  }
-  return results;
+  return askEach(
+    loaded,
+    `what the background adds to each logit on ${set}`,
+    log,
+    async ({ model, card }) => ({
+      set,
+      logits: await logitBackgrounds(device, model, source, { composite: isnetComposite({ eps: card.eps }) }),
+    }),
+  );
 }
 
 interface ReportFacts {
@@ -189,13 +201,14 @@ interface ReportFacts {
 async function updateReport(
   device: GpuDevice,
   folder: RunFolder,
-  { evaluated, silenced }: Evaluated,
+  { evaluated, silenced, logits }: Evaluated,
   { card, data, options }: ReportFacts,
 ): Promise<void> {
   await writeReport(folder, {
     device,
     models: evaluated,
     silenced,
+    logits,
     source: Object.values(data.tests)[0],
     composite: isnetComposite({ eps: card.eps }),
     weights: options.weights,

@@ -2,7 +2,7 @@
 import type { CollapseSigns } from '../collapse.ts';
 import type { Environment } from '../environment-facts.ts';
 import type { ModelEvaluation } from '../evaluation/model.ts';
-import type { SilencedModel } from '../report.ts';
+import type { AskedFor } from '../report.ts';
 
 /** One line of metrics.jsonl. */
 export interface EpochLosses {
@@ -34,7 +34,7 @@ export interface HeatmapRow {
 }
 
 /** Everything in a report. */
-export interface ReportInput {
+export interface ReportInput extends AskedFor {
   readonly name: string;
   /** ISO date of the evaluation. */
   readonly date: string;
@@ -43,8 +43,6 @@ export interface ReportInput {
   readonly weights: string;
   /** In the order of tables; the last is the one that the run is about. */
   readonly models: readonly ModelEvaluation[];
-  /** What the background silences in them, where that was measured. */
-  readonly silenced?: readonly SilencedModel[];
   readonly log: readonly EpochLosses[];
   readonly heatmaps: readonly HeatmapRow[];
   /** config.json. */

@@ -8,6 +8,7 @@ import {
   deletionSection,
   heatmapSection,
   localisationSection,
+  logitsSection,
   silencedSection,
 } from './relevance-sections.ts';
 import { accuracySection, calibrationSection, classSection, trainingSection } from './result-sections.ts';
@@ -33,6 +34,7 @@ ${heatmapSection(input.heatmaps, modelTitles[main.name])}
 ${localisationSection(models)}
 ${deletionSection(models)}
 ${silencedSection(input.silenced ?? [], models)}
+${logitsSection(input.logits ?? [], models)}
 ${classSection(models)}
 ${calibrationSection(models)}
 ${trainingSection(input.log)}

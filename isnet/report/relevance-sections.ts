@@ -5,7 +5,7 @@ import type { Conservation } from '../evaluation/conservation.ts';
 import type { Replacement } from '../evaluation/deletion.ts';
 import type { Localisation } from '../evaluation/localisation.ts';
 import type { ModelEvaluation } from '../evaluation/model.ts';
-import { modelTitles, type SilencedModel } from '../report.ts';
+import { type LogitsOfModel, logitTitle, modelTitles, type SilencedModel } from '../report.ts';
 import { type Html, html } from './html.ts';
 import type { HeatmapRow } from './input.ts';
 import { numberCell, percent, plain, shareCell } from './numbers.ts';
@@ -111,6 +111,24 @@ export function silencedSection(
   return html`<section><h2>What the background silences</h2>
 <p class="note">Images of ${silenced[0].set}, whole and with their background black. A unit that fires for the object and not once the background is there is silenced; behind a plain ReLU it is 0, has no relevance, and no heatmap shows what silenced it. Where restoring the silenced units of a layer brings the accuracy of the objects back, the background works through them.</p>
 ${table(html`<th>model</th><th>ReLU behind</th>${numberHeads('units that fire', 'of these silenced', 'accuracy with these restored', 'as they are', 'objects on black')}`, rows)}</section>`;
+}
+
+/** What the background adds to each logit, of which a heatmap shows one. */
+export function logitsSection(
+  found: readonly LogitsOfModel[],
+  models: readonly ModelEvaluation[],
+): Html | null {
+  const rows = found.flatMap(({ name, logits }) => {
+    const color = models.findIndex((model) => model.name === name);
+    return (logits?.ranks ?? []).map(
+      ({ relevance, share }, rank) =>
+        html`<tr>${modelCell(models[color], color)}<td>${logitTitle(rank)}</td>${numberCell(relevance, 2)}${shareCell(share, 2)}</tr>`,
+    );
+  });
+  if (rows.length === 0) return null;
+  return html`<section><h2>What the background adds to each logit</h2>
+<p class="note">Images of ${found[0].set}; logits by rank, in each image the largest first. A heatmap is that of one logit: what raises several of them alike, or lowers the others, decides too.</p>
+${table(html`<th>model</th><th>logit</th>${numberHeads('relevance outside the mask', 'share of all |R|')}`, rows)}</section>`;
 }
 
 /** The leak report of each model as bars. */

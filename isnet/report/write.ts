@@ -11,7 +11,7 @@ import type { BatchSource } from '../data/source.ts';
 import { firstOfEachClass } from '../data/splits.ts';
 import type { Environment } from '../environment.ts';
 import type { EvaluationResult } from '../evaluation/model.ts';
-import { modelTitles, type SilencedModel } from '../report.ts';
+import { type AskedFor, modelTitles } from '../report.ts';
 import { exists, type RunFolder, RunFolderError, readLog, writeJson } from '../run-folder.ts';
 import { modelCard } from './card.ts';
 import type { EpochLosses, HeatmapRow, ReportInput } from './input.ts';
@@ -23,12 +23,10 @@ export interface EvaluatedModel extends EvaluationResult {
   readonly model: Module;
 }
 
-export interface WriteReportOptions {
+export interface WriteReportOptions extends AskedFor {
   readonly device: Device;
   /** In the order of tables; the last is the one that the run is about. */
   readonly models: readonly EvaluatedModel[];
-  /** What the background silences in them, if it was measured. */
-  readonly silenced?: readonly SilencedModel[];
   /** The images that relevance was measured on. */
   readonly source: BatchSource;
   readonly composite: Composite;
@@ -44,9 +42,9 @@ const IMAGES_PER_GROUP = 4;
  * Throws RunFolderError for a folder that cannot be written, and as `compareModels` does.
  */
 export async function writeReport(folder: RunFolder, options: WriteReportOptions): Promise<void> {
-  const { device, models, silenced, weights, config, environment } = options;
+  const { device, models, silenced, logits, weights, config, environment } = options;
   const evaluations = models.map(({ evaluation }) => evaluation);
-  const found = { models: evaluations, ...(silenced ? { silenced } : {}) };
+  const found = { models: evaluations, silenced, logits };
   const facts = { date: new Date().toISOString(), adapter: device.description, weights };
   const input: ReportInput = {
     name: config.name,
