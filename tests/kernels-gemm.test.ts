@@ -118,6 +118,8 @@ const chosen: Record<string, Convolution> = {
   'windows side by side, wider than the image': [[2, 3, 4, 2], [4, 3, 3, 5], { padding: [1, 3] }],
   'windows side by side, a sum split amid their taps': [[1, 77, 4, 4], [8, 77, 1, 7], { padding: [0, 3] }],
   'the same in wide panels': [[4, 77, 8, 8], [8, 77, 1, 7], { padding: [0, 3] }],
+  'wide panels, rows of padding that begin where others are': [[1, 9, 4, 4], [32, 9, 3, 3], { padding: 25 }],
+  'the same with a last block of its own': [[1, 9, 6, 8], [32, 9, 3, 3], { padding: 25 }],
   'more filters than a thread takes, in two groups': [[2, 4, 6, 9], [14, 2, 3, 3], { padding: 1, groups: 2 }],
   'more pixels than a workgroup takes at once': [[6, 2, 21, 22], [3, 2, 3, 3], { padding: 1 }],
   'padding wider than the kernel': [[2, 3, 5, 4], [4, 3, 2, 2], { padding: 4 }],

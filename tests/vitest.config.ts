@@ -19,5 +19,7 @@ export default defineConfig({
     env: { XDG_CACHE_HOME: mkdtempSync(join(tmpdir(), 'isnet-tests-')), ISNET_DATA: defaultDataFolder() },
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    // A software adapter may be in the middle of a kernel when its process is to end.
+    teardownTimeout: 30_000,
   },
 });

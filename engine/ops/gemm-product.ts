@@ -144,18 +144,20 @@ fn load_columns(columns: Columns, step: Step) -> vec4<Real> {
 export const FOUR_NEIGHBOURS = `alias BUnit = Real;
 alias Columns = Column;
 var<private> window: vec4<Real>;
-var<private> window_column: u32;
+var<private> window_column: Column;
 var<private> window_step = Step(0u, 0xfffffffeu, 0u, 0u);
 fn columns_at(z: u32, n: u32) -> Columns { return column_at(z, n); }
 fn load_columns(column: Columns, step: Step) -> vec4<Real> {
   let is_row = window_step.i_channel == step.i_channel && window_step.y == step.y;
-  let is_next = is_row && window_step.x + 1u == step.x && window_column == column.i_b;
+  // All of a column: in the padding two rows may have the same i_b.
+  let is_column = window_column.y == column.y && window_column.x == column.x && window_column.i_b == column.i_b;
+  let is_next = is_row && window_step.x + 1u == step.x && is_column;
   for (var place = select(0u, 3u, is_next); place < 4u; place++) {
     let pixel = Column(column.y, column.x + place, column.i_b + place);
     window = vec4<Real>(window.yzw, load_b(pixel, step));
   }
   window_step = step;
-  window_column = column.i_b;
+  window_column = column;
   return window;
 }
 `;
