@@ -5,6 +5,7 @@ import type { AdapterProfile, Clear, Copy, Dispatch, KernelPlan, Operand } from 
 import { DeviceError } from './errors.ts';
 import { BUFFER_USAGE } from './gpu-flags.ts';
 import { mappedBuffer } from './mapped-buffer.ts';
+import { attrsKey } from './op.ts';
 import { formatShape, type Shape, sizeOf } from './shape.ts';
 import type { Op } from './tensor.ts';
 
@@ -95,7 +96,7 @@ export class ProgramCache {
   }
 
   #known({ op, inputShapes, attrs, shape }: OpCall): KnownPlan {
-    let key = JSON.stringify(attrs);
+    let key = attrsKey(attrs);
     for (const input of inputShapes) key += `|${input.join()}`;
     const known = this.#plans.get(op)?.get(key);
     if (known) return known;

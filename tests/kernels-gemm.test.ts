@@ -18,6 +18,7 @@ import { pairOf } from '../engine/ops/pair.ts';
 import { formatShape, type Shape } from '../engine/shape.ts';
 import { withGpu } from './gpu.ts';
 import {
+  adapters,
   BOUND,
   canRun,
   convAdapters,
@@ -123,6 +124,15 @@ const chosen: Record<string, Convolution> = {
   'more filters than a thread takes, in two groups': [[2, 4, 6, 9], [14, 2, 3, 3], { padding: 1, groups: 2 }],
   'more pixels than a workgroup takes at once': [[6, 2, 21, 22], [3, 2, 3, 3], { padding: 1 }],
   'padding wider than the kernel': [[2, 3, 5, 4], [4, 3, 2, 2], { padding: 4 }],
+};
+
+/** Sums of nothing, which the rules would send every way. */
+const empty: Readonly<Record<string, Convolution>> = {
+  'no images': [[0, 16, 6, 7], [16, 16, 3, 3], { padding: 1 }],
+  'no images, few filters': [[0, 3, 6, 7], [4, 3, 3, 3], { padding: 1 }],
+  'no images, one channel per group': [[0, 4, 6, 7], [4, 1, 3, 3], { padding: 1, groups: 4, stride: 2 }],
+  'no channels': [[2, 0, 6, 7], [4, 0, 3, 3], { padding: 1 }],
+  'no filters': [[2, 3, 6, 7], [0, 3, 3, 3], { padding: 1 }],
 };
 
 /** Compares the three directions of a convolution, planned for an adapter, with the reference. */
@@ -231,6 +241,10 @@ describe.each(Object.keys(gemmAdapters))('products planned for %s', (name) => {
       await checkTriple(name, problem);
     },
   );
+});
+
+test.each(Object.entries(empty))('conv2d and both gradients of nothing: %s', async (_, problem) => {
+  for (const name of Object.keys(adapters)) await checkTriple(name, problem);
 });
 
 test.each(Object.entries(convAdapters))('%s', { timeout: 120_000 }, async (name, [variant]) => {

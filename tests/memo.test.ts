@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
 import { assign, tensor } from '../engine/create.ts';
 import { adjoint } from '../engine/grad.ts';
+import { apply, defineOp } from '../engine/op.ts';
 import { reshape } from '../engine/ops/broadcast.ts';
 import { conv2d } from '../engine/ops/conv.ts';
 import { matmul } from '../engine/ops/matmul.ts';
@@ -33,6 +34,21 @@ test('other flags, other operands or a released result make a new one', () => {
   expect(matmul(a, numbers([2, 2]))).not.toBe(first);
   release(first);
   expect([...dataOf(matmul(a, b))]).toEqual([7, 10, 15, 22]);
+});
+
+test('attributes that JSON writes alike make a new one', () => {
+  const capped = defineOp<{ readonly max: number }>({
+    name: 'capped',
+    shape: ([x]) => x,
+    reference: ([x], { max }, out) => out.data.set(Array.from(x.data, (value) => Math.min(value, max))),
+    kernel: () => ({ steps: [] }),
+    vjp: [null],
+    examples: [],
+    isMemoized: true,
+  });
+  const x = numbers([2]);
+  expect([...dataOf(apply(capped, [x], { max: Infinity }))]).toEqual([1, 2]);
+  expect([...dataOf(apply(capped, [x], { max: -Infinity }))]).toEqual([-Infinity, -Infinity]);
 });
 
 test('what is not recorded is not remembered', () => {

@@ -7,7 +7,7 @@ import { add, mean } from '../engine/ops/arithmetic.ts';
 import { avgPool2d } from '../engine/ops/avg-pool.ts';
 import { expand, reshape, sum } from '../engine/ops/broadcast.ts';
 import { conv2d, conv2dInputGrad, conv2dWeightGrad } from '../engine/ops/conv.ts';
-import { scatterAdd } from '../engine/ops/indexing.ts';
+import { oneHot, scatterAdd } from '../engine/ops/indexing.ts';
 import { concat, pad, slice } from '../engine/ops/layout.ts';
 import { matmul } from '../engine/ops/matmul.ts';
 import { maxPool2d } from '../engine/ops/max-pool.ts';
@@ -31,6 +31,12 @@ test.each<[string, () => unknown, RegExp]>([
   ['nothing to join', () => concat([], 0), /there are no tensors/],
   ['an axis that the one part to join lacks', () => concat([row(1)], 1), /axis 1 is out of range/],
   ['a negative size to scatter into', () => scatterAdd(row(1), row(0), 0, -1), /-1 is no size of axis 0/],
+  [
+    'more places to scatter into than f32 can count',
+    () => scatterAdd(row(1), row(0), 0, 2 ** 24 + 1),
+    /scatterAdd: size 16777217; indices are f32/,
+  ],
+  ['more columns than f32 can count', () => oneHot(row(1), 2 ** 24 + 1), /oneHot: size 16777217; indices/],
   ['a stride of 0', () => conv2d(x, w, { stride: 0 }), /stride \[0, 0\], .* must be whole numbers/],
   ['a stride of 1.5', () => conv2d(x, w, { stride: 1.5 }), /stride \[1.5, 1.5\], .* must be whole numbers/],
   ['padding below 0', () => conv2d(x, w, { padding: -1 }), /padding \[-1, -1\], .* must be whole numbers/],

@@ -9,6 +9,8 @@ import { canGoByTaps, isCheaperByTaps, planConvProduct, planInputByTaps } from '
  *   forward  y [N, O, OH, OW] of x, w      input  dx [N, C, H, W] of dy, w      weight  dw [O, C/groups, kernel] of x, dy
  */
 export function planConv2d(direction: ConvDirection, g: ConvGeometry, adapter: AdapterProfile): KernelPlan {
+  // Sums of nothing.
+  if (g.N * g.C * g.O === 0) return { steps: [{ clear: 'output' }] };
   const variant = chooseVariant(direction, g, adapter);
   if (variant === 'direct') return planDirect(direction, g, adapter);
   if (variant === 'windows') return planWindows(direction, g, adapter);

@@ -16,6 +16,7 @@ import type { Tensor } from '../tensor.ts';
 import { type Operand, operandsOf } from './arithmetic.ts';
 import { expand } from './broadcast.ts';
 import { gatherDispatch, type Lines, pickReference } from './pick.ts';
+import { INDEX_LIMIT } from './pool-window.ts';
 import { spanOf } from './span.ts';
 
 interface AxisAttrs {
@@ -26,6 +27,15 @@ function checkIndices(where: string, x: Shape, indices: Shape, axis: number): vo
   if (x.length !== indices.length || x.some((n, i) => i !== axis && n !== indices[i])) {
     throw new ShapeError(
       `${where}: ${formatShape(x)} and indices ${formatShape(indices)} differ outside axis ${axis}; all other sizes must be equal`,
+    );
+  }
+}
+
+/** Beyond this two places would have the same index. */
+function checkAddressable(where: string, size: number): void {
+  if (size > INDEX_LIMIT) {
+    throw new ShapeError(
+      `${where}: size ${size}; indices are f32 numbers, which are exact up to ${INDEX_LIMIT} only: split the axis`,
     );
   }
 }
@@ -88,6 +98,7 @@ export const scatterAddOp = defineOp<ScatterAttrs>({
     if (!Number.isInteger(size) || size < 0) {
       throw new ShapeError(`scatterAdd: ${size} is no size of axis ${axis}; pass a whole number from 0 up`);
     }
+    checkAddressable('scatterAdd', size);
     return g.map((n, i) => (i === axis ? size : n));
   },
   reference([g, indices], { axis, size }, out) {
@@ -142,6 +153,7 @@ export const oneHotOp = defineOp<DepthAttrs>({
     if (!Number.isInteger(depth) || depth < 1) {
       throw new ShapeError(`oneHot: depth ${depth} is no size; pass a whole number from 1 up`);
     }
+    checkAddressable('oneHot', depth);
     return [...indices, depth];
   },
   reference([indices], { depth }, out) {
