@@ -1,11 +1,14 @@
-// Every way to multiply matrices on one adapter, measured in turns: `node --import tsx bench/ladder.ts --help`.
+// Every kernel for products of matrices and every way of a convolution on one adapter, measured in turns:
+// `node --import tsx bench/ladder.ts --help`.
 import { loadavg } from 'node:os';
 import { Command } from 'commander';
+import type { AdapterProfile, ConvVariant } from '../engine/dispatch.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import { openDevice } from '../engine/node-device.ts';
+import { possibleConvVariants } from '../engine/ops/conv-plan.ts';
 import { possibleVariants } from '../engine/ops/gemm-variants.ts';
 import { quantile } from '../isnet/evaluation/bootstrap.ts';
-import { takeTurns } from '../isnet/take-turns.ts';
+import { msPerCall, takeTurns } from '../isnet/take-turns.ts';
 import { casesFor } from './all-cases.ts';
 import type { BenchCase } from './case.ts';
 import { convCases } from './conv.ts';
@@ -14,6 +17,41 @@ import { type Origin, originOf, resultPath, writeReport } from './report.ts';
 
 const TURN_MS = 20;
 const SLOW_MS = 2000;
+
+/** A device that computes everything with one kernel, or all convolutions one way. */
+interface Rung {
+  readonly name: string;
+  readonly device: GpuDevice;
+  /** Whether the last convolution that was planned could go that way. */
+  readonly isTaken: () => boolean;
+}
+
+/** Convolutions as products, whatever way would be faster. */
+const asProduct: AdapterProfile['chooseConv'] = () => 'product';
+
+/** Ways of a convolution that are no product. */
+const ways: readonly ConvVariant[] = ['taps', 'direct', 'windows'];
+
+async function openWay(way: ConvVariant): Promise<Rung> {
+  let isPossible = false;
+  const chooseConv: AdapterProfile['chooseConv'] = (direction, sizes) => {
+    isPossible = possibleConvVariants(direction, sizes).includes(way);
+    return way;
+  };
+  const device = await openDevice({ profile: { chooseConv } });
+  return { name: way, device, isTaken: () => isPossible };
+}
+
+async function openRungs(profile: AdapterProfile, wanted: string | undefined): Promise<Rung[]> {
+  const isWanted = (name: string): boolean => wanted === undefined || wanted.split(',').includes(name);
+  const rungs: Rung[] = [];
+  for (const name of possibleVariants(profile).filter(isWanted)) {
+    const device = await openDevice({ profile: { chooseGemm: () => name, chooseConv: asProduct } });
+    rungs.push({ name, device, isTaken: () => true });
+  }
+  for (const way of ways.filter(isWanted)) rungs.push(await openWay(way));
+  return rungs;
+}
 
 /** A kernel on a case: GFLOP/s of the median call, and how the calls spread. */
 interface Reached {
@@ -24,27 +62,32 @@ interface Reached {
   readonly rounds: number;
 }
 
-/** What each device reaches on one case. A kernel that takes seconds has one turn. */
-async function climb(bench: BenchCase, devices: readonly GpuDevice[], rounds: number): Promise<Reached[]> {
-  const works = devices.map((device) => ({ device, ...bench.prepare(device, false) }));
+/** What each rung reaches on one case; null for those that it cannot take. A kernel that takes seconds has one turn. */
+async function climb(bench: BenchCase, rungs: readonly Rung[], rounds: number): Promise<(Reached | null)[]> {
+  const works = rungs.map(({ device }) => ({ device, ...bench.prepare(device, false) }));
+  const isTaken: boolean[] = [];
+  for (const [i, { isTaken: wasTaken }] of rungs.entries()) {
+    // Planned, and so asked for the way of a convolution; products of matrices are not.
+    if (bench.family !== 'matmul') await msPerCall(works[i], 1);
+    isTaken.push(bench.family === 'matmul' ? !isWay(rungs[i].name) : wasTaken());
+  }
   const isWorthwhile = (ms: number): boolean => ms < SLOW_MS;
-  const times = await takeTurns(works, { rounds, turnMs: TURN_MS, isWorthwhile });
+  const taken = works.filter((_, i) => isTaken[i]);
+  const times = await takeTurns(taken, { rounds, turnMs: TURN_MS, isWorthwhile });
   for (const { device, close } of works) {
     close();
     device.trim();
   }
-  return times.map((ascending) => {
+  const reached = times.map((ascending): Reached => {
     const medianMs = quantile(ascending, 0.5);
     const [minMs, maxMs] = [ascending[0], ascending[ascending.length - 1]];
-    return {
-      rate: (1000 * bench.workPerCall) / medianMs,
-      medianMs,
-      minMs,
-      maxMs,
-      rounds: ascending.length,
-    };
+    const rate = (1000 * bench.workPerCall) / medianMs;
+    return { rate, medianMs, minMs, maxMs, rounds: ascending.length };
   });
+  return isTaken.map((is) => (is ? (reached.shift() ?? null) : null));
 }
+
+const isWay = (name: string): boolean => (ways as readonly string[]).includes(name);
 
 interface Options {
   readonly json?: boolean;
@@ -55,20 +98,17 @@ interface Options {
 
 async function main({ filter, rounds, rungs: wanted, json }: Options): Promise<void> {
   const own = await openDevice({ log: console.warn });
-  const rungs = possibleVariants(own.profile).filter(
-    (rung) => wanted === undefined || wanted.split(',').includes(rung),
-  );
-  const devices = await Promise.all(rungs.map((rung) => openDevice({ profile: { chooseGemm: () => rung } })));
+  const rungs = await openRungs(own.profile, wanted);
   console.log(`${own.description}, GFLOP/s, medians of ${rounds} rounds\n`);
-  console.log(`${'case'.padEnd(32)}${rungs.map((rung) => rung.padStart(9)).join('')}`);
+  console.log(`${'case'.padEnd(32)}${rungs.map(({ name }) => name.padStart(9)).join('')}`);
   const results: unknown[] = [];
   try {
     for (const bench of casesFor(own.profile.family, [...matmulCases, ...convCases])) {
       if (!filter.split(',').some((part) => bench.name.includes(part))) continue;
-      const reached = await climb(bench, devices, Number(rounds));
-      const rates = reached.map(({ rate }) => rate.toFixed(2).padStart(9));
+      const reached = await climb(bench, rungs, Number(rounds));
+      const rates = reached.map((each) => (each ? each.rate.toFixed(2) : '-').padStart(9));
       console.log(`${bench.name.padEnd(32)}${rates.join('')}`);
-      const kernels = Object.fromEntries(rungs.map((rung, i) => [rung, reached[i]]));
+      const kernels = Object.fromEntries(rungs.map(({ name }, i) => [name, reached[i]]));
       results.push({ name: bench.name, size: bench.size, kernels, loadAverage: loadavg()[0] });
     }
     if (json) {
@@ -76,15 +116,18 @@ async function main({ filter, rounds, rungs: wanted, json }: Options): Promise<v
       writeReport({ ...origin, unit: 'GFLOP/s', results } as Origin, resultPath(origin, 'ladder'));
     }
   } finally {
-    for (const device of [own, ...devices]) await device.close();
+    for (const { device } of rungs) await device.close();
+    await own.close();
   }
 }
 
 await new Command('ladder')
-  .description('Measure every kernel for products of matrices, whatever the adapter would choose.')
+  .description(
+    'Measure every kernel for products of matrices and every way of a convolution, whatever the adapter would choose.',
+  )
   .option('--filter <texts>', 'only cases with one of these in their name, separated by commas', '')
   .option('--rounds <count>', 'runs of each kernel per case', '5')
-  .option('--rungs <names>', 'only these kernels, separated by commas')
+  .option('--rungs <names>', 'only these kernels and ways, separated by commas')
   .option('--json', 'also write bench/results/<date>-ladder-<adapter>.json')
   .action(main)
   .parseAsync();
