@@ -30,7 +30,7 @@ export async function openBrowserDevice({
   // Before the device, which would have to be destroyed if a kernel were missing.
   const texts = await loadShaders(fetchKernel);
   const device = await requestDevice(adapter);
-  return new GpuDevice({ device, profile, texts, description });
+  return new GpuDevice({ device, profile, texts, description, driver: adapter.info.description });
 }
 
 async function requestBrowserAdapter(): Promise<GPUAdapter> {

@@ -73,7 +73,12 @@ export function capture<Inputs extends NamedTensors, Outputs extends NamedTensor
       .map(([name, t]) => name + formatShape(t.shape))
       .join();
     const known = entries.get(key);
-    if (known && !known.recording.isStale()) return known;
+    if (known && !known.recording.isStale()) {
+      // The last to go: entries are in the order of their last call.
+      entries.delete(key);
+      entries.set(key, known);
+      return known;
+    }
     if (known) drop(key, known);
     for (const [oldest, entry] of entries) {
       if (entries.size < MAX_RECORDINGS) break;
@@ -180,7 +185,9 @@ function record<Inputs extends NamedTensors, Outputs extends NamedTensors>(
   options: CompileOptions,
 ): Entry<Inputs> {
   const { recorder } = device;
-  const slots = changed(inputs, ({ shape }) => keep(full(device, shape, 0)));
+  // All or none: a scope gives the first ones back where there is no memory for a later one.
+  const slots = scope(device, () => changed(inputs, ({ shape }) => full(device, shape, 0)));
+  for (const slot of Object.values(slots)) keep(slot);
   const trace = new Trace(recorder.nextId++);
   recorder.trace = trace;
   try {

@@ -57,7 +57,7 @@ export class CpuDevice implements Device {
       heldBytes: this.#usedBytes,
       usedBytes: this.#usedBytes,
       peakBytes: this.#peakBytes,
-      tensorCount: this.#blockCount,
+      blockCount: this.#blockCount,
     };
   }
 

@@ -28,6 +28,8 @@ export interface GpuDeviceOptions {
   readonly profile: AdapterProfile;
   readonly texts: ShaderTexts;
   readonly description: string;
+  /** The driver and its version, as `GPUAdapterInfo.description` tells them. */
+  readonly driver: string;
   /** Called after the GPU device is destroyed: releases what keeps the process alive. */
   readonly onClose?: () => void;
 }
@@ -36,7 +38,11 @@ export interface GpuDeviceOptions {
 export class GpuDevice implements RecordingDevice {
   readonly kind = 'webgpu';
   readonly description: string;
+  /** The driver and its version, as far as WebGPU tells them. */
+  readonly driver: string;
   readonly profile: AdapterProfile;
+  /** The kernels. */
+  readonly texts: ShaderTexts;
   readonly recorder = createRecorder();
   readonly constants = new Map<number, Tensor>();
   readonly #device: GPUDevice;
@@ -49,14 +55,19 @@ export class GpuDevice implements RecordingDevice {
   readonly #lost: Promise<void>;
   #isClosed = false;
 
-  constructor({ device, profile, texts, description, onClose }: GpuDeviceOptions) {
+  constructor({ device, profile, texts, description, driver, onClose }: GpuDeviceOptions) {
     this.#device = device;
     this.profile = profile;
+    this.texts = texts;
     this.description = description;
+    this.driver = driver;
     this.#onClose = onClose;
     this.#programs = new ProgramCache(device, texts, profile);
-    this.#pool = new BufferPool(device, (error) => {
-      this.#failure ??= error;
+    this.#pool = new BufferPool(device, {
+      onFailure: (error) => {
+        this.#failure ??= error;
+      },
+      flush: () => this.flush(),
     });
     this.#queue = new CommandQueue(device);
     device.addEventListener('uncapturederror', (event) => {
@@ -145,6 +156,8 @@ export class GpuDevice implements RecordingDevice {
 
   compile(trace: Trace, options: CompileOptions = {}): Recording {
     this.#checkUsable('capture');
+    // The step takes buffers of its own, many at once, and few that lie free are of their sizes.
+    this.#pool.trim();
     const context = {
       programs: this.#programs,
       pool: this.#pool,
@@ -160,8 +173,16 @@ export class GpuDevice implements RecordingDevice {
     this.#checkUsable('tensor');
     const where = () => `tensor ${formatShape(shape)}`;
     const block = this.#pool.acquire(where, values.length);
+    const upload = () => this.#queue.upload(where, values, block.buffer);
     try {
-      this.#queue.upload(where, values, block.buffer);
+      try {
+        upload();
+      } catch (error) {
+        if (!(error instanceof OutOfMemoryError)) throw error;
+        // Here the driver says so at once: what lies free is given up before the tensor is.
+        this.#pool.trim();
+        upload();
+      }
       return block;
     } catch (error) {
       this.#pool.release(block);
@@ -223,13 +244,17 @@ export class GpuDevice implements RecordingDevice {
     this.#queue.submit();
     this.#queue.profiler = profiler;
     try {
-      await work();
+      try {
+        await work();
+      } finally {
+        // Also after a failure: the open pass writes timestamps.
+        this.#queue.submit();
+        this.#queue.profiler = null;
+      }
+      return await this.#outcomeOf('profile', profiler.times());
     } finally {
-      // Also after a failure: the open pass writes timestamps.
-      this.#queue.submit();
-      this.#queue.profiler = null;
+      profiler.destroy();
     }
-    return this.#outcomeOf('profile', profiler.times());
   }
 
   memory(): MemoryReport {
@@ -238,7 +263,6 @@ export class GpuDevice implements RecordingDevice {
 
   /** Destroys buffers that nothing uses, e.g. between training and evaluation. */
   trim(): void {
-    this.flush();
     this.#pool.trim();
   }
 
@@ -304,7 +328,7 @@ function failureOf(error: GPUError): DeviceError {
   // By the name of its class, because Node has no global of it.
   if (error.constructor.name === 'GPUOutOfMemoryError') {
     return new OutOfMemoryError(
-      `webgpu: the device has no memory left (${message.split('\n')[0]}); use a smaller batch or model`,
+      `webgpu: the device has no memory left (${message.split('\n')[0]}); open a new device and use a smaller batch or model`,
     );
   }
   return new DeviceError(`webgpu: ${message}; this is a bug in a kernel or its plan`);

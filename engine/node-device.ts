@@ -18,7 +18,7 @@ export interface OpenDeviceOptions extends PrecisionOption {
 
 /**
  * The best device of this machine: a GPU where there is one, else a software adapter, with a warning through `log`. It
- * chooses its kernels as `isnet doctor --tune` has found, where that was run.
+ * chooses its kernels as `isnet doctor --tune` has found, where that was run with this driver and these kernels.
  * Rejects with DeviceError, saying what to install, when there is neither, and when the device lacks the precision.
  */
 export async function openDevice({
@@ -29,13 +29,15 @@ export async function openDevice({
   // The whole object stays referenced through onClose: Dawn crashes when its instance is collected.
   const found = await requestNodeAdapter();
   const { adapter, description, warning } = found;
+  const driver = adapter.info.description;
   if (warning) log?.(warning);
   checkPrecision('openDevice', adapter, precision);
   const truth = { ...adapterProfile(adapter), precision };
-  const tuning = await loadTuning(description);
-  const profile = { ...(tuning ? tunedProfile(truth, tuning) : truth), ...overrides };
   const device = await requestDevice(adapter);
   // At once: forty small files one after the other take a fraction of what as many promises do.
   const texts = await loadShaders(async (url) => readFileSync(url, 'utf8'));
-  return new GpuDevice({ device, profile, texts, description, onClose: () => found.release() });
+  const known = await loadTuning({ description, driver, texts });
+  const tuned = known && !known.outdated ? tunedProfile(truth, known.tuning) : truth;
+  const profile = { ...tuned, ...overrides };
+  return new GpuDevice({ device, profile, texts, description, driver, onClose: () => found.release() });
 }

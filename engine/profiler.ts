@@ -56,12 +56,16 @@ export class Profiler {
     for (const set of this.#sets) {
       const left = 2 * this.#launches.length - stamps.length;
       stamps.push(...(await this.#resolve(set, Math.min(QUERIES_PER_SET, left))));
-      set.destroy();
     }
     return this.#launches.map((launch, i) => ({
       ...launch,
       ms: Number(stamps[2 * i + 1] - stamps[2 * i]) / 1e6,
     }));
+  }
+
+  /** Gives back the queries. Call it when all is submitted, whatever became of it. */
+  destroy(): void {
+    for (const set of this.#sets) set.destroy();
   }
 
   async #resolve(set: GPUQuerySet, count: number): Promise<BigUint64Array> {

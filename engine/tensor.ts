@@ -99,11 +99,12 @@ export interface OpSink {
 export interface MemoryReport {
   /** Bytes taken from the driver, in use or pooled. */
   readonly heldBytes: number;
-  /** Bytes that live tensors use. */
+  /** Bytes of the blocks in use: by live tensors, and by recordings of captured steps for their results. */
   readonly usedBytes: number;
   /** Highest value that `usedBytes` has had. */
   readonly peakBytes: number;
-  readonly tensorCount: number;
+  /** Blocks in use. A tensor and its reshapes share one; the results of a recording share few. */
+  readonly blockCount: number;
 }
 
 /** Where tensors live and ops run. */

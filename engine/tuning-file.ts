@@ -2,8 +2,11 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { writeFileAtomically } from './files.ts';
-import type { Tuning } from './tuning.ts';
+import type { GpuDevice } from './gpu-device.ts';
+import { packageVersion } from './package-version.ts';
+import { type Tuning, type TuningBasis, whyOutdated } from './tuning.ts';
 
 /** Folder for what can be made again, by the custom of each system. */
 export function cacheFolder(): string {
@@ -22,8 +25,31 @@ export function tuningPath(adapter: string): string {
   return join(cacheFolder(), 'isnet-webgpu', `tuning-${name}.json`);
 }
 
-/** The tuning of an adapter; undefined where there is none that can be read. */
-export async function loadTuning(adapter: string): Promise<Tuning | undefined> {
+/** What a tuning depends on, of a device or of one that is about to be opened. */
+type TunedDevice = Pick<GpuDevice, 'description' | 'driver' | 'texts'>;
+
+/** What a tuning of this device is measured with. */
+export function tuningBasis({ description, driver, texts }: TunedDevice): TuningBasis {
+  // Every start with a tuning pays for it: a checksum takes a fifth of the time of a hash, and nobody is to be deceived.
+  const checksum = Object.values(texts).reduce((sum, text) => crc32(text, sum), 0);
+  const kernels = `${packageVersion()} ${checksum.toString(16).padStart(8, '0')}`;
+  return { adapter: description, driver, kernels };
+}
+
+/** A tuning that was found. */
+export interface KnownTuning {
+  readonly tuning: Tuning;
+  /** What has changed since it was measured, so that it does not count any more; undefined while it does. */
+  readonly outdated: string | undefined;
+}
+
+/** The tuning of a device, which may be outdated; undefined where there is none that can be read. */
+export async function loadTuning(device: TunedDevice): Promise<KnownTuning | undefined> {
+  const tuning = await readTuning(device.description);
+  return tuning && { tuning, outdated: whyOutdated(tuning, tuningBasis(device)) };
+}
+
+async function readTuning(adapter: string): Promise<Tuning | undefined> {
   try {
     const tuning = JSON.parse(await readFile(tuningPath(adapter), 'utf8')) as Tuning;
     const { date, variants, ways = {} } = tuning;

@@ -10,10 +10,18 @@ import type {
 } from './dispatch.ts';
 import { possibleVariants } from './ops/gemm-variants.ts';
 
-/** What is fastest on one adapter. */
-export interface Tuning {
-  /** Name of the adapter that this was measured on, as `device.description`. */
+/** What a tuning was measured with: it says nothing of another adapter, driver or kernel. */
+export interface TuningBasis {
+  /** Name of the adapter, as `device.description`. */
   readonly adapter: string;
+  /** The driver and its version, as `device.driver`. */
+  readonly driver: string;
+  /** Stands for the kernels: the version of this package, and a checksum of their texts. */
+  readonly kernels: string;
+}
+
+/** What is fastest on one adapter. */
+export interface Tuning extends TuningBasis {
   readonly date: string;
   /** The kernel of each class of products, by `productClass`. */
   readonly variants: Readonly<Record<string, GemmVariant>>;
@@ -50,6 +58,14 @@ export function convClass(direction: ConvDirection, g: ConvGeometry, precision: 
   const window = `${kernel} stride ${stride} dilation ${dilation} groups ${size(g.groups)}`;
   const sizes = `${size(g.N * g.OH * g.OW)} pixels ${size(g.C / g.groups)} -> ${size(g.O / g.groups)}`;
   return `${direction} ${window}, ${sizes}${inPrecision(precision)}`;
+}
+
+/** Why what was measured says nothing of an adapter as it is now; undefined where it does. Older files do not name all. */
+export function whyOutdated(measured: Partial<TuningBasis>, now: TuningBasis): string | undefined {
+  const changes = (['driver', 'kernels'] as const)
+    .filter((part) => measured[part] !== now[part])
+    .map((part) => `${part} '${now[part]}' in place of '${measured[part] ?? 'unknown'}'`);
+  return changes.length > 0 ? changes.join(', ') : undefined;
 }
 
 /** The profile of an adapter that chooses as measured, and by its own rules where nothing was. */

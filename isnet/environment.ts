@@ -1,9 +1,9 @@
 // Where and with what a run was made (Node only): the first question about any number is which machine it came from.
 import { type ExecFileSyncOptionsWithStringEncoding, execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { packageRoot, packageVersion } from '../engine/package-version.ts';
 import type { Device } from '../engine/tensor.ts';
 import type { Environment } from './environment-facts.ts';
 
@@ -25,21 +25,9 @@ export function describeEnvironment(device: Device): Environment {
   };
 }
 
-/** Version of this package. */
-export function packageVersion(): string {
-  return JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')).version;
-}
-
 /** Whether this code runs from its TypeScript sources, as in a clone, and not as an installed package. */
 export function isClone(): boolean {
   return import.meta.url.endsWith('.ts');
-}
-
-/** The nearest folder above with a package.json: the sources lie one level below it, the compiled files two. */
-function packageRoot(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, 'package.json')) && folder !== dirname(folder)) folder = dirname(folder);
-  return folder;
 }
 
 function commitOf(root: string): string | null {

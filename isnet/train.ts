@@ -263,7 +263,7 @@ function checkFinite(values: ArrayLike<number>, step: number, epoch: number): vo
 /** The same error with what to do about it in a training. */
 function withAdvice(cause: OutOfMemoryError, { device, options }: TrainJob): OutOfMemoryError {
   const { batchSize, accumulate = 1, recompute = 'none', isnet } = options;
-  const [what] = cause.message.split('; use a smaller batch');
+  const [what, before = ''] = cause.message.split(/; (open a new device and )?use a smaller batch/);
   const ways = [`a batch size below ${batchSize}`];
   if (batchSize > accumulate) ways.push(`accumulate above ${accumulate}, so that a step goes in more parts`);
   if (recompute !== 'all') {
@@ -279,7 +279,7 @@ function withAdvice(cause: OutOfMemoryError, { device, options }: TrainJob): Out
   }
   const { peakBytes } = device.memory();
   return new OutOfMemoryError(
-    `train: ${what} (${peakBytes} bytes at most so far); use ${ways.join(', or ')}; the last saved state is intact`,
+    `train: ${what} (${peakBytes} bytes at most so far); ${before}use ${ways.join(', or ')}; the last saved state is intact`,
     { cause },
   );
 }

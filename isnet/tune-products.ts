@@ -5,6 +5,7 @@ import type { GpuDevice } from '../engine/gpu-device.ts';
 import { openDevice } from '../engine/node-device.ts';
 import { possibleVariants } from '../engine/ops/gemm-variants.ts';
 import { productClass, type Tuning } from '../engine/tuning.ts';
+import { tuningBasis } from '../engine/tuning-file.ts';
 import { medianOf } from './evaluation/bootstrap.ts';
 import { type TuningCase, timesOf, typicalProducts } from './tuning-cases.ts';
 
@@ -39,10 +40,11 @@ async function openCandidate(variant: GemmVariant, precision: Precision): Promis
  * `device` can run, in its precision; `onProduct` is told of each. The default takes one to a few minutes.
  */
 export async function tuneProducts(
-  { profile, description }: GpuDevice,
+  device: GpuDevice,
   onProduct?: (tuned: TunedProduct) => void,
   cases: readonly TuningCase[] = typicalProducts,
 ): Promise<Tuning> {
+  const { profile } = device;
   const candidates: Candidate[] = [];
   try {
     for (const variant of possibleVariants(profile)) {
@@ -55,7 +57,7 @@ export async function tuneProducts(
       variants[tuned.name] = tuned.fastest;
       onProduct?.(tuned);
     }
-    return { adapter: description, date: new Date().toISOString(), variants };
+    return { ...tuningBasis(device), date: new Date().toISOString(), variants };
   } finally {
     for (const candidate of candidates) await candidate.device.close();
   }

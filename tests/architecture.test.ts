@@ -14,6 +14,7 @@ const nodeFiles = new Set([
   'engine/software-adapter.ts',
   'engine/files.ts',
   'engine/tuning-file.ts',
+  'engine/package-version.ts',
   'nn/weights-file.ts',
   'lrp/png.ts',
   'isnet/data/mnist.ts',

@@ -1,9 +1,10 @@
 // Captured steps at their edges: outputs that nobody computed, contexts they are called from, attempts that fail.
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { capture } from '../engine/capture.ts';
 import { CpuDevice } from '../engine/cpu-device.ts';
-import { assign, literal, tensor } from '../engine/create.ts';
+import { assign, full, literal, tensor } from '../engine/create.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
+import { BUFFER_USAGE } from '../engine/gpu-flags.ts';
 import { adjoint } from '../engine/grad.ts';
 import { openDevice } from '../engine/node-device.ts';
 import { apply, defineOp } from '../engine/op.ts';
@@ -13,7 +14,7 @@ import { slice } from '../engine/ops/layout.ts';
 import { matmul } from '../engine/ops/matmul.ts';
 import { relu } from '../engine/ops/pointwise.ts';
 import { summarize } from '../engine/profiler.ts';
-import { keep, withoutRecording } from '../engine/scope.ts';
+import { keep, scope, withoutRecording } from '../engine/scope.ts';
 import { release, type Tensor } from '../engine/tensor.ts';
 import { valuesOf } from './captured.ts';
 import { withGpu } from './gpu.ts';
@@ -207,6 +208,25 @@ describe('a recording', () => {
     captured.dispose();
   });
 
+  test('that is still called outlives any number of others, one that is not does not', async () => {
+    const sizes: number[] = [];
+    const captured = capture(gpu, ({ x }: { x: Tensor }) => {
+      sizes.push(x.shape[0]);
+      return { y: mul(x, 2) };
+    });
+    const call = (size: number) => scope(gpu, () => void captured({ x: full(gpu, [size], 1) }));
+    for (let size = 2; size < 30; size++) {
+      call(size);
+      call(1);
+    }
+    expect(sizes.filter((size) => size === 1)).toHaveLength(1);
+    call(29);
+    call(2);
+    expect(sizes).toHaveLength(30);
+    expect(sizes.at(-1)).toBe(2);
+    captured.dispose();
+  });
+
   test('of a closed device refuses to run, and can be disposed of, also twice', async () => {
     const other = await openDevice();
     const captured = capture(other, ({ x }: { x: Tensor }) => ({ y: mul(x, 2) }));
@@ -240,6 +260,28 @@ describe('a profile', () => {
     expect(summarize([launch, launch])).toEqual([
       { name: 'add', ms: 0, byteCount: 512, count: 2, timeShare: 0, byteShare: 1 },
     ]);
+  });
+
+  test('that fails gives back its queries', async () => {
+    const { raw } = gpu;
+    const created = vi.spyOn(raw, 'createQuerySet');
+    const x = vector(1, 2);
+    const failing = gpu.profileDispatches(() => {
+      release(mul(x, 2));
+      throw new Error('stop');
+    });
+    await expect(failing).rejects.toThrow('stop');
+    const queries = created.mock.results.map(({ value }) => value as GPUQuerySet);
+    created.mockRestore();
+    expect(queries).toHaveLength(1);
+    const { copySource, queryResolve } = BUFFER_USAGE;
+    const resolved = raw.createBuffer({ size: 16, usage: queryResolve | copySource });
+    raw.pushErrorScope('validation');
+    const encoder = raw.createCommandEncoder();
+    encoder.resolveQuerySet(queries[0], 0, 2, resolved, 0);
+    raw.queue.submit([encoder.finish()]);
+    expect((await raw.popErrorScope())?.message).toMatch(/destroyed/);
+    resolved.destroy();
   });
 
   test('that fails times nothing of what comes after', async () => {

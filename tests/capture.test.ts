@@ -327,10 +327,10 @@ describe('memory', () => {
     const captured = capture(gpu, ({ x }: { x: Tensor }) => ({ y: mul(x, w) }));
     const x = keep(tensor(gpu, [5], [1]));
     await valuesOf(captured({ x }));
-    const before = gpu.memory().tensorCount;
+    const before = gpu.memory().blockCount;
     release(w);
-    expect(gpu.memory().tensorCount).toBe(before);
+    expect(gpu.memory().blockCount).toBe(before);
     captured.dispose();
-    expect(gpu.memory().tensorCount).toBeLessThan(before);
+    expect(gpu.memory().blockCount).toBeLessThan(before);
   });
 });

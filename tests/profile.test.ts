@@ -110,7 +110,8 @@ test.skipIf(!device)(
     const raw = await adapter.requestDevice();
     keepAlive(raw, adapter);
     const texts = await loadShaders((url) => readFile(url, 'utf8'));
-    const bare = new GpuDevice({ device: raw, profile: adapterProfile(adapter), texts, description });
+    const driver = adapter.info.description;
+    const bare = new GpuDevice({ device: raw, profile: adapterProfile(adapter), texts, description, driver });
     let hasRun = false;
     const profiled = bare.profileDispatches(() => {
       hasRun = true;

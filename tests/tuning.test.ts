@@ -1,5 +1,5 @@
 // Kernels chosen by measurement: what is remembered between runs, and what a damaged or old file does.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -18,14 +18,14 @@ import { conv2d, conv2dInputGradOp, conv2dOp, conv2dWeightGradOp } from '../engi
 import { planConv2d, possibleConvVariants } from '../engine/ops/conv-plan.ts';
 import { possibleVariants } from '../engine/ops/gemm-variants.ts';
 import { matmul } from '../engine/ops/matmul.ts';
-import { relu } from '../engine/ops/pointwise.ts';
 import type { Op } from '../engine/tensor.ts';
 import { convClass, productClass, type Tuning, tunedProfile } from '../engine/tuning.ts';
-import { loadTuning, saveTuning, tuningPath } from '../engine/tuning-file.ts';
-import { takeTurns } from '../isnet/take-turns.ts';
+import { loadTuning, saveTuning, tuningBasis, tuningPath } from '../engine/tuning-file.ts';
+import { describeTuning } from '../isnet/commands/doctor.ts';
 import { type TunedProduct, tuneProducts } from '../isnet/tune-products.ts';
-import { clearlyBest, type TunedWay, tuneWays, waysByClass } from '../isnet/tune-ways.ts';
-import { type ConvCase, convCases, matmulCase, type TuningCase, timesOf } from '../isnet/tuning-cases.ts';
+import { type TunedWay, tuneWays } from '../isnet/tune-ways.ts';
+import { type ConvCase, convCases, matmulCase, type TuningCase } from '../isnet/tuning-cases.ts';
+import { loadShaders } from '../shaders/catalogue.ts';
 import { hasGpu } from './gpu.ts';
 import { BOUND, convVariantOf, errorOnGpu } from './kernel-check.ts';
 
@@ -51,8 +51,11 @@ const product: ProductFacts = {
 /** A convolution that no rule sends directly, in no direction. */
 const [forward, input, weight] = convCases({ N: 2, C: 4, O: 3, size: 6, kernel: 3 });
 const { sizes } = forward;
+const texts = await loadShaders(async (url) => readFileSync(url, 'utf8'));
+/** What a device says of itself, as far as tunings go. */
+const here = { description: 'Some GPU (gpu, 32 lanes)', driver: 'Some driver 1.2.3', texts };
 const tuning: Tuning = {
-  adapter: 'Some GPU (gpu, 32 lanes)',
+  ...tuningBasis(here),
   date: '2026-01-02T03:04:05.000Z',
   variants: { [productClass(product, 'f32')]: 'plain' },
   ways: { [convClass('forward', sizes, 'f32')]: 'direct' },
@@ -78,15 +81,54 @@ describe('a tuning', () => {
   test('is found again under the name of its adapter, and under no other', async () => {
     const path = await saveTuning(tuning);
     expect(path).toBe(tuningPath(tuning.adapter));
-    expect(await loadTuning(tuning.adapter)).toEqual(tuning);
-    expect(await loadTuning('Another GPU')).toBeUndefined();
+    expect(await loadTuning(here)).toEqual({ tuning, outdated: undefined });
+    expect(await loadTuning({ ...here, description: 'Another GPU' })).toBeUndefined();
     // The same file name, and yet another adapter.
-    expect(await loadTuning('Some GPU [gpu, 32 lanes]')).toBeUndefined();
+    expect(await loadTuning({ ...here, description: 'Some GPU [gpu, 32 lanes]' })).toBeUndefined();
+  });
+
+  test('is outdated by another driver, and by other kernels', async () => {
+    await saveTuning(tuning);
+    const driver = 'Some driver 1.2.4';
+    const newDriver = "driver 'Some driver 1.2.4' in place of 'Some driver 1.2.3'";
+    expect(await loadTuning({ ...here, driver })).toEqual({ tuning, outdated: newDriver });
+    // By one character in the last of them, as a faster kernel may be.
+    const changed = { ...texts, conv_windows_weight: texts.conv_windows_weight.replace(';', ' ;') };
+    const { kernels } = tuningBasis({ ...here, texts: changed });
+    const newKernels = `kernels '${kernels}' in place of '${tuning.kernels}'`;
+    expect(kernels).toMatch(/^\d+\.\d+\.\d+ [0-9a-f]{8}$/);
+    expect(kernels).not.toBe(tuning.kernels);
+    expect((await loadTuning({ ...here, texts: changed }))?.outdated).toBe(newKernels);
+    expect((await loadTuning({ ...here, driver, texts: changed }))?.outdated).toBe(
+      `${newDriver}, ${newKernels}`,
+    );
+    // The code that plans kernels changes from version to version.
+    await saveTuning({ ...tuning, kernels: tuning.kernels.replace(/^\S+/, '0.0.1') });
+    expect((await loadTuning(here))?.outdated).toMatch(/^kernels '\S+ (\w+)' in place of '0\.0\.1 \1'$/);
+  });
+
+  test('that does not say what it was measured with, as older ones do not, is outdated', async () => {
+    const { driver: _driver, kernels: _kernels, ...unnamed } = tuning;
+    await saveTuning(unnamed as Tuning);
+    expect((await loadTuning(here))?.outdated).toBe(
+      `driver 'Some driver 1.2.3' in place of 'unknown', kernels '${tuning.kernels}' in place of 'unknown'`,
+    );
+  });
+
+  test('is shown with what to do about it', () => {
+    const tuned = tuning.date;
+    expect(describeTuning({ tuned: null, outdated: null })).toMatch(
+      /^kernels: by rule; `.*doctor --tune` measures which are fastest here$/,
+    );
+    expect(describeTuning({ tuned, outdated: null })).toBe('kernels: as measured on 2026-01-02');
+    expect(describeTuning({ tuned, outdated: "driver '2' in place of '1'" })).toMatch(
+      /^kernels: by rule; what was measured on 2026-01-02 is outdated \(driver '2' in place of '1'\), `.*doctor --tune` measures anew$/,
+    );
   });
 
   test('that knows products alone, as older ones do, is still good', async () => {
     await saveTuning(olderTuning);
-    expect(await loadTuning(tuning.adapter)).toEqual(olderTuning);
+    expect((await loadTuning(here))?.tuning).toEqual(olderTuning);
     const { chooseGemm, chooseConv } = tunedProfile(profile, olderTuning);
     expect([chooseGemm?.(product), chooseConv?.('forward', sizes)]).toEqual(['plain', undefined]);
   });
@@ -98,7 +140,7 @@ describe('a tuning', () => {
     const path = tuningPath(tuning.adapter);
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, text);
-    expect(await loadTuning(tuning.adapter)).toBeUndefined();
+    expect(await loadTuning(here)).toBeUndefined();
   });
 
   test('that cannot be written is a DataError', async () => {
@@ -172,7 +214,8 @@ describe('a tuning', () => {
       // The second is of the class of the first.
       const cases = [matmulCase(24, 64, 16), matmulCase(25, 64, 16), matmulCase(24, 64, 64), depthwise];
       const made = await tuneProducts(device, (each) => told.push(each), cases);
-      expect(made.adapter).toBe(device.description);
+      expect(made).toMatchObject(tuningBasis(device));
+      expect(made.driver).toBe(device.raw.adapterInfo.description);
       expect(told.map(({ example }) => example)).toEqual([cases[0].name, cases[2].name]);
       expect(made.variants).toEqual(Object.fromEntries(told.map(({ name, fastest }) => [name, fastest])));
       for (const { ms, fastest } of told) {
@@ -206,7 +249,7 @@ describe('a tuning', () => {
       // By rule a product; the earlier tuning leaves none to measure.
       const [each] = convCases({ N: 1, C: 8, O: 32, size: 8, kernel: 1 });
       const ways = { [convClass('forward', each.sizes, 'f32')]: 'direct' } as const;
-      await saveTuning({ ...tuning, adapter: device.description, ways });
+      await saveTuning({ ...tuning, ...tuningBasis(device), ways });
       const made = await tuneProducts(device, undefined, [each]);
       expect(Object.values(made.variants)).toEqual(['plain']);
       await device.close();
@@ -218,7 +261,7 @@ describe('a tuning', () => {
     async () => {
       const device = await openDevice();
       // An earlier tuning must not decide.
-      await saveTuning({ ...tuning, adapter: device.description, variants: {} });
+      await saveTuning({ ...tuning, ...tuningBasis(device), variants: {} });
       const told: TunedWay[] = [];
       const strided = convCases({ N: 2, C: 4, O: 3, size: 7, kernel: 3, stride: 2 });
       const cases = [forward, input, weight, ...strided];
@@ -253,12 +296,17 @@ describe('a tuning', () => {
 
   test.skipIf(!hasAdapter)('is what a device opened later goes by', async () => {
     const before = await openDevice();
-    await saveTuning({ ...tuning, adapter: before.description });
+    await saveTuning({ ...tuning, ...tuningBasis(before) });
     await before.close();
     const after = await openDevice();
     expect(before.profile.chooseGemm?.(product)).toBeUndefined();
     expect(after.profile.chooseGemm?.(product)).toBe('plain');
     await after.close();
+    // As after an update of the driver: by rule again.
+    await saveTuning({ ...tuning, ...tuningBasis(before), driver: 'one of last year' });
+    const updated = await openDevice();
+    expect(updated.profile.chooseGemm?.(product)).toBeUndefined();
+    await updated.close();
   });
 
   test.skipIf(!hasAdapter)('sends the convolutions of a device opened later its way', async () => {
@@ -270,7 +318,7 @@ describe('a tuning', () => {
     const ways = Object.fromEntries(
       directions.map((each) => [convClass(each, sizes, 'f32'), 'direct' as const]),
     );
-    await saveTuning({ ...tuning, adapter: before.description, ways });
+    await saveTuning({ ...tuning, ...tuningBasis(before), ways });
     const after = await openDevice();
     const taken: ConvVariant[] = [];
     const watched = <A>(op: Op<A>): Op<A> => ({
@@ -291,84 +339,5 @@ describe('a tuning', () => {
     await after.close();
     expect(taken).toEqual(['direct', 'direct', 'direct']);
     expect(Math.max(...errors)).toBeLessThan(BOUND);
-  });
-});
-
-describe('the way of a convolution', () => {
-  const best = (times: Partial<Record<ConvVariant, number[]>>, byRule: ConvVariant) =>
-    clearlyBest(new Map(Object.entries(times) as [ConvVariant, number[]][]), byRule);
-
-  test('is the fastest that is measured, if it beats the rule clearly', () => {
-    const windows = [6, 6.5, 7, 9, 30];
-    expect(best({ product: [9, 10, 10, 11, 12], direct: [8, 8, 8, 8, 8], windows }, 'product')).toBe(
-      'windows',
-    );
-    // A kernel that is far behind has one time.
-    expect(best({ product: [40], windows }, 'product')).toBe('windows');
-    expect(best({ product: [40], windows }, 'windows')).toBe('windows');
-  });
-
-  test.skipIf(!hasAdapter)('by rule gets all its turns, even if its first was disturbed', async () => {
-    const devices = [await openDevice(), await openDevice()];
-    const small: TuningCase = { name: 'small', shapes: [[2]], run: ([x]) => relu(x) };
-    // While it is compiled, and at every look.
-    let disturbances = 4;
-    const disturbed: TuningCase = {
-      ...small,
-      run(inputs) {
-        if (inputs[0].device === devices[1] && disturbances-- > 0) {
-          const endMs = performance.now() + 200;
-          while (performance.now() < endMs);
-        }
-        return small.run(inputs);
-      },
-    };
-    const [, times] = await timesOf(disturbed, devices, devices[1]);
-    expect(times).toHaveLength(5);
-    for (const device of devices) await device.close();
-  });
-
-  test.each([
-    ['is timed although its first look was disturbed', [9, 80, 6, 5, 5, 5, 5], [5, 5, 5]],
-    ['that is hopeless at every look has that one time', [9, 80, 60, 70, 5], [60]],
-    ['that is slow is looked at once', [9, 600, 6, 5], [600]],
-  ])('%s', async (_, milliseconds, expected) => {
-    const work = { device: undefined as never, call: () => undefined };
-    const [own, other] = [{ ...work }, { ...work }];
-    const left = [...milliseconds];
-    const times = await takeTurns([other, own], {
-      rounds: 3,
-      turnMs: 1,
-      isWorthwhile: (ms, leastMs) => ms <= 4 * leastMs,
-      timeWork: async (work) => (work === own ? (left.shift() ?? Number.NaN) : 7),
-    });
-    expect(times[1]).toEqual(expected);
-  });
-
-  test('is the one by rule where the difference is small, or may be noise', () => {
-    expect(best({ product: [10, 10, 10, 10, 10], windows: [9.1, 9.2, 9.3, 9.4, 9.5] }, 'product')).toBe(
-      'product',
-    );
-    // Faster by the medians, but the rule's best turn is as fast.
-    expect(best({ product: [6, 10, 10, 11, 12], windows: [5, 6, 7, 7, 8] }, 'product')).toBe('product');
-  });
-
-  test('is remembered of a class only if all that was measured of it agrees', () => {
-    const way = (name: string, byRule: ConvVariant, best: ConvVariant): TunedWay => ({
-      ...{ name, byRule, best },
-      example: '',
-      ms: {},
-    });
-    const ways = waysByClass([
-      way('other than by rule', 'product', 'windows'),
-      // The rule knows sizes better than to a factor of two: here it needs no help.
-      way('by rule', 'product', 'product'),
-      // 8 and 16 filters: the rule sends them two ways, and one is right for both.
-      way('one for both', 'windows', 'windows'),
-      way('one for both', 'product', 'windows'),
-      way('of two minds', 'product', 'direct'),
-      way('of two minds', 'windows', 'windows'),
-    ]);
-    expect(ways).toEqual({ 'other than by rule': 'windows', 'one for both': 'windows' });
   });
 });

@@ -9,10 +9,10 @@ import { conv2d, conv2dInputGrad, conv2dWeightGrad } from '../../engine/ops/conv
 import { matmul } from '../../engine/ops/matmul.ts';
 import { pairOf } from '../../engine/ops/pair.ts';
 import { softmax } from '../../engine/ops/softmax.ts';
+import { packageVersion } from '../../engine/package-version.ts';
 import { waitPolitely } from '../../engine/patience.ts';
 import { scope, withoutRecording } from '../../engine/scope.ts';
 import { release, type Tensor } from '../../engine/tensor.ts';
-import { packageVersion } from '../../isnet/environment.ts';
 import { SGD } from '../../nn/optim.ts';
 import { type CnnBatch, cnnGradients, newCnn, uploadCnnBatch } from '../cnn.ts';
 import { operand } from '../data.ts';

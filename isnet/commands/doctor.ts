@@ -30,12 +30,15 @@ const WIDTH = 56;
 
 interface Diagnosis {
   readonly environment: Environment;
+  readonly driver: string;
   readonly isSoftware: boolean;
   readonly features: readonly string[];
   readonly limits: Readonly<Record<string, number>>;
   readonly speed: readonly SpeedResult[];
   /** When the kernels of this adapter were tuned; null if never. */
   readonly tuned: string | null;
+  /** What has changed since then, so that they go by rule again; null if nothing. */
+  readonly outdated: string | null;
 }
 
 /** Adds `isnet doctor`; `done` takes the exit code. */
@@ -102,19 +105,24 @@ async function doctor(isJson: boolean): Promise<number> {
 async function diagnose(device: GpuDevice): Promise<Diagnosis> {
   const { features, limits } = device.raw;
   const isSoftware = device.profile.family === 'software';
+  const known = await loadTuning(device);
   return {
     environment: describeEnvironment(device),
+    driver: device.driver,
     isSoftware,
     features: [...features].sort(),
     limits: Object.fromEntries(shownLimits.map((name) => [name, limits[name]])),
     speed: await measureSpeed(device, isSoftware),
-    tuned: (await loadTuning(device.description))?.date ?? null,
+    tuned: known?.tuning.date ?? null,
+    outdated: known?.outdated ?? null,
   };
 }
 
-function describe({ environment, features, limits, speed, tuned }: Diagnosis): string {
+function describe(diagnosis: Diagnosis): string {
+  const { environment, driver, features, limits, speed } = diagnosis;
   const { version, node, platform, cpu, cpuCount } = environment;
   return [
+    `driver: ${driver || 'not told'}`,
     `isnet-webgpu ${version} on Node ${node}, ${platform}, ${cpuCount} x ${cpu}`,
     '',
     'limits',
@@ -129,8 +137,15 @@ function describe({ environment, features, limits, speed, tuned }: Diagnosis): s
         `  ${name.padEnd(8)}${size.padEnd(36)}${perSecond.toFixed(1)} ${unit}`,
     ),
     '',
-    tuned === null
-      ? `kernels: by rule; \`${commandLine('doctor --tune')}\` measures which are fastest here`
-      : `kernels: as measured on ${tuned.slice(0, 10)}`,
+    describeTuning(diagnosis),
   ].join('\n');
+}
+
+/** Which kernels are taken, and what to do if there may be faster ones. */
+export function describeTuning({ tuned, outdated }: Pick<Diagnosis, 'tuned' | 'outdated'>): string {
+  const command = `\`${commandLine('doctor --tune')}\``;
+  if (tuned === null) return `kernels: by rule; ${command} measures which are fastest here`;
+  const day = tuned.slice(0, 10);
+  if (outdated === null) return `kernels: as measured on ${day}`;
+  return `kernels: by rule; what was measured on ${day} is outdated (${outdated}), ${command} measures anew`;
 }

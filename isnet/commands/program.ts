@@ -1,7 +1,8 @@
 // The command line as a whole: which commands there are, and what becomes of errors.
 import { Command, CommanderError } from 'commander';
 import { IsnetError, UsageError } from '../../engine/errors.ts';
-import { packageVersion } from '../environment.ts';
+import { packageVersion } from '../../engine/package-version.ts';
+import { isClone } from '../environment.ts';
 import { addAgreementCommand } from './agreement.ts';
 import { addCompareCommand } from './compare.ts';
 import { addDataCommand } from './data.ts';
@@ -21,7 +22,7 @@ Examples:
   isnet export runs/mine                            the trained model as an ONNX file
   isnet data check my-images                        whether your own images and masks are sound
   isnet doctor                                      which adapter computes, and how fast
-
+${isClone() ? '\nIn a clone `isnet` is `npm run isnet --`.' : ''}
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`;
 
 /** Runs the command that `args` (without node and script) ask for. Resolves to the exit code; never rejects. */
