@@ -116,8 +116,8 @@ export const imageDefaults: Omit<ImageDataConfig, 'source'> = {
 /** Settings of a network by name; only its name has to be said. */
 export const networkDefaults = { dropout: null, negativeSlope: 0, weights: null } as const;
 
-// Adam's own default: deep networks do not survive the steps that small-cnn thrives on.
-const NETWORK_LEARNING_RATE = 1e-3;
+/** Of networks by name. Adam's own default: deep ones do not survive the steps that small-cnn thrives on. */
+export const NETWORK_LEARNING_RATE = 1e-3;
 
 /** What is completed: the quickstart, or for another network than small-cnn the same with settings that suit it. */
 function defaultsFor(kind: string): Section {

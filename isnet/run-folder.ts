@@ -191,7 +191,18 @@ export async function readLog(folder: RunFolder): Promise<LogLine[]> {
 
 const style = { where: 'run folder', error: RunFolderError } as const;
 
-function folderError(path: string, cause: unknown): RunFolderError {
+/** How errors call a folder, and the option that names another. */
+export interface FolderWords {
+  readonly where: string;
+  readonly option: string;
+}
+
+/** The error of a folder that cannot be made or written. Errors of ours pass. */
+export function folderError(
+  path: string,
+  cause: unknown,
+  { where, option }: FolderWords = { where: 'run folder', option: '--output-dir' },
+): RunFolderError {
   if (cause instanceof RunFolderError) return cause;
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
   const reasons: Readonly<Record<string, string>> = {
@@ -204,7 +215,7 @@ function folderError(path: string, cause: unknown): RunFolderError {
   };
   const reason = reasons[code] ?? (cause instanceof Error ? cause.message : String(cause));
   return new RunFolderError(
-    `run folder: '${path}' cannot be written (${reason}); choose another --output-dir or change its permissions`,
+    `${where}: '${path}' cannot be written (${reason}); choose another ${option} or change its permissions`,
     { cause },
   );
 }

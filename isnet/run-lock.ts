@@ -1,4 +1,5 @@
-// One process per run folder (Node only): two that train into one would overwrite each other's weights, epoch by epoch.
+// One process per run folder (Node only): two that train into one would overwrite each other's weights, epoch by epoch. Folders
+// of comparisons, too: two would train the same cells.
 //
 // The libraries for this keep a lock alive by a timer, and a training process may be busy for longer than any sensible
 // pause. A lock that names its process needs no timer: whether that lives can be asked.
@@ -6,7 +7,7 @@ import { readFileSync, unlinkSync } from 'node:fs';
 import { mkdir, readdir, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { type RunFolder, RunFolderError } from './run-folder.ts';
+import { type FolderWords, folderError, type RunFolder, RunFolderError } from './run-folder.ts';
 
 /** A folder that is this process's alone. */
 export interface RunLock {
@@ -25,9 +26,13 @@ interface Owner {
 /**
  * Takes the folder for this process, until it is released or the process ends, also by Ctrl-C. The lock of a process that
  * is dead is taken over, which `log` is told, and what it had half written is deleted. Throws RunFolderError if another
- * process is at work there, or one on another machine, which cannot be asked.
+ * process is at work there, or one on another machine, which cannot be asked; `words` are those of its message.
  */
-export async function lockRunFolder(folder: RunFolder, log?: (line: string) => void): Promise<RunLock> {
+export async function lockRunFolder(
+  folder: Pick<RunFolder, 'path'>,
+  log?: (line: string) => void,
+  words?: FolderWords,
+): Promise<RunLock> {
   const path = join(folder.path, '.lock');
   const own: Owner = {
     pid: process.pid,
@@ -36,14 +41,14 @@ export async function lockRunFolder(folder: RunFolder, log?: (line: string) => v
     since: new Date().toISOString(),
   };
   const text = JSON.stringify(own);
-  while (!(await create(path, text))) {
+  while (!(await create(folder.path, path, text, words))) {
     const found = await settledOwner(path);
     // It was released in between: try again.
     if (found === 'gone') continue;
-    if (found !== 'damaged' && isAlive(found)) throw taken(folder, path, found);
+    if (found !== 'damaged' && isAlive(found)) throw taken(folder.path, path, found, words);
     if (!(await removeDead(path))) continue;
     const whose = found === 'damaged' ? 'nobody' : `process ${found.pid}, which no longer runs,`;
-    log?.(`run folder: the lock of ${whose} is taken over`);
+    log?.(`${words?.where ?? 'run folder'}: the lock of ${whose} is taken over`);
   }
   await removeHalfWritten(folder);
   const releaseNow = (): void => {
@@ -60,16 +65,13 @@ export async function lockRunFolder(folder: RunFolder, log?: (line: string) => v
 }
 
 /** False if there is a lock already. */
-async function create(path: string, text: string): Promise<boolean> {
+async function create(folder: string, path: string, text: string, words?: FolderWords): Promise<boolean> {
   try {
     await writeFile(path, text, { flag: 'wx' });
     return true;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw new RunFolderError(
-      `run folder: '${path}' cannot be written (${(cause as Error).message}); choose another --output-dir or change its permissions`,
-      { cause },
-    );
+    throw folderError(folder, cause, words);
   }
 }
 
@@ -161,18 +163,23 @@ function startOf(pid: number): string | null {
   }
 }
 
-function taken({ path }: RunFolder, lock: string, { pid, host, since }: Owner): RunFolderError {
+function taken(
+  folder: string,
+  lock: string,
+  { pid, host, since }: Owner,
+  { where: place, option }: FolderWords = { where: 'run folder', option: '--name' },
+): RunFolderError {
   const where = host === hostname() ? '' : ` on ${host}`;
   const unless = host === hostname() ? '' : `; if it is dead, delete '${lock}'`;
   return new RunFolderError(
-    `run folder: process ${pid}${where} has been at work in '${path}' since ${since}; wait for it, stop it, or pass another --name${unless}`,
+    `${place}: process ${pid}${where} has been at work in '${folder}' since ${since}; wait for it, stop it, or pass another ${option}${unless}`,
   );
 }
 
 const HALF_WRITTEN = /^\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.tmp$/;
 
 /** What a killed process left of files that it had not finished. */
-async function removeHalfWritten({ path }: RunFolder): Promise<void> {
+async function removeHalfWritten({ path }: Pick<RunFolder, 'path'>): Promise<void> {
   const entries = await readdir(path, { withFileTypes: true });
   const folders = ['', ...entries.filter((entry) => entry.isDirectory()).map(({ name }) => name)];
   for (const folder of folders) {

@@ -114,7 +114,7 @@ test.each<[string[], string]>([
   [['fashion-photos', '--data', 'x'], "'--dataset <name>' cannot be used with option '--data"],
   [
     ['emoji-photos', '--marker-size', '3'],
-    "no setting 'markerSize' in 'data'; use dataset, trainCount, validation",
+    "'--marker-size <n>' is for dataset mnist-marker; leave it out with dataset emoji-photos",
   ],
 ])('isnet train --dataset %j is refused', async (args, says) => {
   const { exitCode, errors } = await train('--name', 'none', '--dataset', ...args);

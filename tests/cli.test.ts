@@ -252,9 +252,11 @@ describe.skipIf(!hasAdapter)('a run', () => {
   });
 
   test('says where there is a number to look behind', async () => {
-    const { exitCode, errors } = await why(join(runs, 'unknown.png'), 'fc:0');
+    const picture = join(runs, 'unknown.png');
+    const { exitCode, errors } = await why(picture, 'fc:0');
     expect(exitCode).toBe(2);
     expect(errors).toContain("no layer 'fc' with a rule on the way; use one of");
+    expect(existsSync(picture)).toBe(false);
   });
 
   test.each(['best', 'classifier-best'])('with a truncated weights file %s is one sentence', async (name) => {

@@ -3,7 +3,10 @@ import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { findSource } from '../isnet/benchmarks/files/find.ts';
+import { benchmarks } from '../isnet/benchmarks/index.ts';
+import { openComparisonFolder } from '../isnet/compare/folder.ts';
 import { isnet, isnetProcess, newFolder, type Outcome } from './command-line.ts';
 import { hasGpu } from './gpu.ts';
 
@@ -62,6 +65,13 @@ describe('wrong usage is refused before anything is written', () => {
     [['--benchmarks', 'mnist'], /benchmark: there is no 'mnist' \(did you mean 'mnist-marker'/],
     [['--epochs', '0'], /epochs is 0/],
     [['--jobs', '0'], /--jobs is 0; use a whole number from 1 up/],
+    [
+      ['--methods', 'oracle,classifier,oracle'],
+      /--methods <names>.* oracle is named more than once; name it once/,
+    ],
+    [['--benchmarks', 'mnist-marker,mnist-marker'], /mnist-marker is named more than once/],
+    [['--seeds', '0,1,00'], /--seeds <numbers>.* 0 is named more than once/],
+    [['--right-reasons-weight', '0'], /--right-reasons-weight is 0; use a number above 0/],
   ])('%j', async (args, message) => {
     const other = join(folder, 'other');
     const { exitCode, errors } = await isnet('compare', ...args, '--output', other);
@@ -69,6 +79,24 @@ describe('wrong usage is refused before anything is written', () => {
     expect(errors).toMatch(message);
     expect(existsSync(other)).toBe(false);
   });
+});
+
+const nowhere = join(folder, 'no-data');
+const lacking = [...benchmarks].flatMap(([name, { sources }]) =>
+  sources.some((source) => findSource(source, { folder: nowhere }) === null) ? [name] : [],
+);
+
+test.skipIf(lacking.length < 2)('data that are missing are named before anything is trained', async () => {
+  vi.stubEnv('ISNET_DATA', nowhere);
+  const asked = ['mnist-marker', ...lacking.slice(0, 2)].join(',');
+  const other = join(folder, 'lacking');
+  const { exitCode, errors } = await isnet('compare', '--benchmarks', asked, '--output', other);
+  vi.unstubAllEnvs();
+  expect(exitCode).toBe(1);
+  expect(errors).toMatch(/^error: compare: not on this machine: [^\n]*\n$/);
+  expect(errors).toContain(`; run 'isnet data fetch ${lacking[0]} ${lacking[1]}'`);
+  // The next command may have other settings.
+  expect(existsSync(join(other, 'comparison.json'))).toBe(false);
 });
 
 describe.skipIf(!hasAdapter)('isnet compare', () => {
@@ -89,7 +117,7 @@ describe.skipIf(!hasAdapter)('isnet compare', () => {
       '64 training and 20 test images, 1 epochs',
     );
     expect(readFileSync(join(output, 'table.md'), 'utf8')).toMatch(
-      /^\| MNIST with a marker on black \| Ordinary classifier \| [\d.]+ \| [\d.]+ \| 1 \|$/m,
+      /^\| MNIST with a marker on black \| Ordinary classifier \| [\d.]+ \| [\d.]+ \| [\d.]+ \| 1 \|$/m,
     );
     for (const name of ['cells.csv', 'summary.json', 'comparison.html']) {
       expect(existsSync(join(output, name))).toBe(true);
@@ -100,9 +128,13 @@ describe.skipIf(!hasAdapter)('isnet compare', () => {
     const path = cellFile('classifier', 0);
     const { command, accuracy, backgroundShare } = JSON.parse(readFileSync(path, 'utf8'));
     const args = command.split(' compare ')[1].split(' ');
-    const { exitCode, errors } = await isnet('compare', ...args, '--output', join(folder, 'again'));
+    // Another folder: in this one the cell is finished.
+    expect(args.slice(-2)).toEqual(['--output', 'comparison-again']);
+    const elsewhere = join(folder, args.pop());
+    const { exitCode, errors, output: said } = await isnet('compare', ...args, elsewhere);
     expect(exitCode, errors).toBe(0);
-    const again = JSON.parse(readFileSync(path.replace(output, join(folder, 'again')), 'utf8'));
+    expect(said).toMatch(/^1\/1 {2}mnist-marker, classifier, seed 0: /m);
+    const again = JSON.parse(readFileSync(path.replace(output, elsewhere), 'utf8'));
     expect(again.accuracy).toEqual(accuracy);
     expect(again.backgroundShare).toBe(backgroundShare);
   }, 120_000);
@@ -115,6 +147,37 @@ describe.skipIf(!hasAdapter)('isnet compare', () => {
     expect(statSync(cellFile('classifier', 0)).mtimeMs).toBe(written);
     expect(said).toMatch(/^\| Ordinary classifier .*\n\| Masked input /m);
   }, 120_000);
+
+  test('asked for some of the methods, shows all that are there', async () => {
+    const { exitCode, output: said } = await compare('classifier');
+    expect(exitCode).toBe(0);
+    expect(said).toContain('finished already: 1 of 1; another --output makes them again');
+    for (const text of [
+      said,
+      ...['table.md', 'comparison.html', 'cells.csv'].map((name) => readFileSync(join(output, name), 'utf8')),
+    ]) {
+      expect(text).toMatch(/Masked input|masked-input/);
+    }
+    expect(JSON.parse(readFileSync(join(output, 'summary.json'), 'utf8')).cells).toHaveLength(2);
+  }, 120_000);
+
+  test('refuses a folder that another is at work in, and gives it back', async () => {
+    const lock = await openComparisonFolder(output);
+    const { exitCode, errors } = await compare('classifier');
+    expect(exitCode).toBe(1);
+    expect(errors).toMatch(/^error: compare: process \d+ has been at work in .* or pass another --output\n$/);
+    await lock.release();
+    expect((await compare('classifier')).exitCode).toBe(0);
+  });
+
+  test('refuses a path that is a file', async () => {
+    const path = cellFile('classifier', 0);
+    const { exitCode, errors } = await isnet('compare', '--output', path);
+    expect(exitCode).toBe(1);
+    expect(errors).toMatch(
+      /^error: compare: '.*0\.json' cannot be written \(part of the path is a file\); choose /,
+    );
+  });
 
   test('refuses a folder with other settings', async () => {
     const { exitCode, errors } = await compare('classifier', '--lr', '0.5');
@@ -140,7 +203,9 @@ describe.skipIf(!hasAdapter)('isnet compare', () => {
       `error: mnist-marker, classifier, seed ${5 - made[0]}: its process ended (SIGKILL): it said nothing`,
     );
     expect(exitCode).toBe(1);
-    expect(readFileSync(join(output, 'table.md'), 'utf8')).toContain(`--seeds ${made[0]} `);
+    expect(readFileSync(join(output, 'table.md'), 'utf8')).toMatch(
+      new RegExp(`--methods classifier --seeds 0,1,${made[0]} `),
+    );
   }, 120_000);
 
   test('going on makes what was killed, and what is new, beside what was finished', async () => {
@@ -149,7 +214,10 @@ describe.skipIf(!hasAdapter)('isnet compare', () => {
     expect(said).toContain('finished already: 1 of 3');
     for (const seed of [2, 3, 4]) expect(existsSync(cellFile('classifier', seed))).toBe(true);
     const table = readFileSync(join(output, 'table.md'), 'utf8');
-    expect(table).toMatch(/^\| Ordinary classifier \| [\d.]+ ± [\d.]+ \([\d.]+ to [\d.]+\) .* \| 3 \|$/m);
-    expect(table).toContain('--seeds 2,3,4 ');
+    expect(table).toMatch(
+      /^\| Ordinary classifier \| [\d.]+ ± [\d.]+ \([\d.]+ to [\d.]+\) .* \* \|.* \| 5 \|$/m,
+    );
+    expect(table).toContain('--seeds 0,1,2,3,4 ');
+    expect(table).toMatch(/Trainings at a time: 1, 2\. Times marked \* /);
   }, 120_000);
 });

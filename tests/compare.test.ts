@@ -1,29 +1,19 @@
-// Comparisons: what seeds say together, the files of cells, the tables and the page.
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+// Comparisons: what seeds say together, the tables and the page.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { CpuDevice } from '../engine/cpu-device.ts';
-import { UsageError } from '../engine/errors.ts';
-import { MetaDevice } from '../engine/meta-device.ts';
+import { TrainingError, UsageError } from '../engine/errors.ts';
 import { fashionMarker } from '../isnet/benchmarks/fashion.ts';
-import { type CellResult, cellNames, cellPath, readCell, writeCell } from '../isnet/compare/cell.ts';
+import type { CellResult } from '../isnet/compare/cell.ts';
 import { commitWarning, keepFirstCommit } from '../isnet/compare/commits.ts';
-import { imagesOf } from '../isnet/compare/make-cell.ts';
+import { imagesOf, orNull } from '../isnet/compare/make-cell.ts';
 import { comparisonPage } from '../isnet/compare/page.ts';
-import {
-  cellOptions,
-  claimFolder,
-  completeSettings,
-  defaultComparison,
-  networksOf,
-} from '../isnet/compare/settings.ts';
+import { claimFolder, defaultComparison } from '../isnet/compare/settings.ts';
 import { spreadOf, summarizeCells } from '../isnet/compare/summary.ts';
 import { csvOfCells, markdownCommands, markdownShares, markdownTables } from '../isnet/compare/tables.ts';
-import { RunFolderError } from '../isnet/run-folder.ts';
 import { madeUpGarments } from './benchmark-pictures.ts';
-import { initOn } from './small-nets.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -40,6 +30,7 @@ const cell = (method: string, seed: number, biased: number, deceiving: number): 
   gradCamBackgroundShare: 0.5,
   trainSecondsPerImage: 0.002 * (seed + 1),
   inferenceMs: 1,
+  jobs: 1,
   parameters: { training: 12_345, runTime: 12_000 },
   adapter: 'An adapter',
   date: '2026-01-02T03:04:05.000Z',
@@ -56,6 +47,16 @@ test('the weights of the oracle are chosen by the validation images without the 
   const all = Array.from({ length: 10 }, (_, n) => n);
   expect((await validation?.batch(all))?.images).toEqual(benchmark.validation.images);
   expect((await unbiased?.validation?.batch(all))?.images).toEqual(benchmark.unbiasedValidation.images);
+});
+
+test('a number that a network cannot have is null, and the reason is told', async () => {
+  const lines: string[] = [];
+  const log = (line: string) => lines.push(line);
+  const measured = (error: Error) => orNull('Grad-CAM', log, () => Promise.reject(error));
+  expect(await measured(new UsageError('gradCam: no feature maps; name a module'))).toBeNull();
+  await expect(measured(new TrainingError('step 3: NaN'))).rejects.toThrow('NaN');
+  expect(await orNull('LRP', log, async () => 0.5)).toBe(0.5);
+  expect(lines).toEqual(['no background share of Grad-CAM (gradCam: no feature maps; name a module)']);
 });
 
 describe('seeds together', () => {
@@ -114,114 +115,6 @@ describe('seeds together', () => {
   });
 });
 
-describe('cells', () => {
-  test('come seed by seed', () => {
-    expect(
-      cellNames(['a', 'b'], ['x', 'y'], [0, 1]).map((c) => `${c.benchmark}${c.method}${c.seed}`),
-    ).toEqual(['ax0', 'ay0', 'bx0', 'by0', 'ax1', 'ay1', 'bx1', 'by1']);
-  });
-
-  test('are found again, and nothing where none was made', async () => {
-    const result = cell('rrr', 3, 0.9, 0.8);
-    expect(await readCell(folder, result)).toBeNull();
-    await writeCell(folder, result);
-    expect(await readCell(folder, result)).toEqual(result);
-    expect(await readCell(folder, { ...result, seed: 4 })).toBeNull();
-  });
-
-  test.each(['{}', '[]', 'null', '{"benchmark": "mnist-marker"}'])(
-    'a damaged one (%s) is named',
-    async (text) => {
-      const result = cell('rrr', 3, 0.9, 0.8);
-      const path = cellPath(folder, result);
-      mkdirSync(dirname(path), { recursive: true });
-      writeFileSync(path, text);
-      await expect(readCell(folder, result)).rejects.toThrow(RunFolderError);
-      await expect(readCell(folder, result)).rejects.toThrow(/3\.json' is no result of that cell; delete it/);
-    },
-  );
-});
-
-describe('settings', () => {
-  test('that are wrong are named as in a configuration', () => {
-    expect(() => completeSettings({}, { epochs: 0 })).toThrow(/classifier.epochs is 0; use a whole number/);
-    expect(() => completeSettings({ trainCount: 0 }, {})).toThrow(/data.trainCount is 0/);
-    expect(() => completeSettings({ heatmapWeight: 1.5 }, {})).toThrow(/isnet.P is 1.5/);
-  });
-
-  test('of a folder stay as they are', async () => {
-    await claimFolder(folder, defaultComparison);
-    await claimFolder(folder, completeSettings({}, {}));
-    const older = JSON.parse(readFileSync(join(folder, 'comparison.json'), 'utf8'));
-    delete older.negativeSlope;
-    delete older.range;
-    writeFileSync(join(folder, 'comparison.json'), JSON.stringify(older));
-    await claimFolder(folder, completeSettings({ negativeSlope: 0 }, {}));
-    await expect(claimFolder(folder, completeSettings({}, {}))).rejects.toThrow(/negativeSlope 0, now 0.1/);
-    const other = completeSettings({ trainCount: 17, negativeSlope: 0 }, { epochs: 9 });
-    await expect(claimFolder(folder, other)).rejects.toThrow(UsageError);
-    await expect(claimFolder(folder, other)).rejects.toThrow(
-      /with other settings \(trainCount 8000, now 17, training.epochs 4, now 9\); give those/,
-    );
-  });
-
-  test('name a range of the relevance and larger networks', () => {
-    const settings = completeSettings({ networks: 'medium', range: { C1: 1, C2: 25 } }, {});
-    const name = { benchmark: 'mnist-marker', method: 'rrr', seed: 2 };
-    expect(cellOptions(name, settings)).toMatch(/--networks medium .* --negative-slope 0.1 --range 1,25$/);
-    expect(() => completeSettings({ range: { C1: 2, C2: 1 } }, {})).toThrow(/isnet.range is/);
-  });
-
-  test('name leaky ReLUs', () => {
-    const layersWith = (negativeSlope: number) => {
-      const classifier = networksOf(completeSettings({ negativeSlope }, {})).classifier(
-        initOn(new CpuDevice()),
-        {
-          channels: 1,
-          height: 28,
-          width: 28,
-          classNames: ['a', 'b'],
-        },
-      );
-      return [...classifier.namedModules()].map(([, module]) => module.constructor.name);
-    };
-    expect(layersWith(0)).not.toContain('LeakyReLU');
-    expect(layersWith(0.1)).not.toContain('ReLU');
-    expect(completeSettings({}, {}).negativeSlope).toBe(0.1);
-    expect(completeSettings({ networks: 'published' }, {}).negativeSlope).toBe(0);
-    expect(() => completeSettings({ negativeSlope: 1 }, {})).toThrow(/model.negativeSlope is 1/);
-  });
-
-  test('make the DenseNets among published networks leaky, and leave the others as published', () => {
-    const settings = completeSettings({ networks: 'published', negativeSlope: 0.1 }, {});
-    const networks = networksOf(settings);
-    const input = { channels: 3, height: 224, width: 224, classNames: ['a', 'b'] };
-    const kindsOf = (
-      kind: 'classifier' | 'ham' | 'unet' | 'multiTask' | 'attentionGated' | 'transformer',
-    ) => {
-      // Shapes alone: the weights of all of them would take a minute to draw.
-      const modules = networks[kind](initOn(new MetaDevice()), input).namedModules();
-      const kinds = modules.map(([, module]) => module.constructor.name);
-      return ['LeakyReLU', 'ReLU'].map((name) => kinds.filter((other) => other === name).length);
-    };
-    expect(kindsOf('classifier')).toEqual([121, 0]);
-    // The last one stands behind HAM's own attention.
-    expect(kindsOf('ham')).toEqual([121, 1]);
-    for (const kind of ['unet', 'multiTask', 'attentionGated', 'transformer'] as const) {
-      expect(kindsOf(kind)[0], kind).toBe(0);
-    }
-    const name = { benchmark: 'mnist-marker', method: 'rrr', seed: 2 };
-    expect(cellOptions(name, settings)).toMatch(/--networks published .* --negative-slope 0.1$/);
-  });
-
-  test('of one cell are options of the command', () => {
-    const name = { benchmark: 'mnist-marker', method: 'rrr', seed: 2 };
-    expect(cellOptions(name, completeSettings({ testCount: 100 }, {}))).toBe(
-      '--benchmarks mnist-marker --methods rrr --seeds 2 --networks small --train-count 8000 --validation-count 500 --test-count 100 --epochs 4 --batch-size 32 --lr 0.006 --heatmap-weight 0.7 --negative-slope 0.1',
-    );
-  });
-});
-
 describe('tables', () => {
   const cells = [
     cell('classifier', 0, 0.98, 0.4),
@@ -249,11 +142,13 @@ describe('tables', () => {
       markdownShares(summarizeCells([...cells, ...others]), titles),
     ).toBe(`### Share of heatmaps in the background
 
-| benchmark | method | LRP | Grad-CAM | seeds |
-| --- | --- | ---: | ---: | ---: |
-| MNIST with a marker | Ordinary <classifier> | 25.0 ± 0.0 (25.0 to 25.0) | 50.0 ± 0.0 (50.0 to 50.0) | 2 |
-| MNIST with a marker | vision-transformer | - | 50.0 | 1 |
-| fashion-marker | rrr | 20.0 ± 10.0 (0.0 to 44.8) | - | 3 |`);
+| benchmark | method | LRP | Grad-CAM | empty maps of Grad-CAM | seeds |
+| --- | --- | ---: | ---: | ---: | ---: |
+| MNIST with a marker | Ordinary <classifier> | 25.0 ± 0.0 (25.0 to 25.0) | 50.0 ± 0.0 (50.0 to 50.0) | - | 2 |
+| MNIST with a marker | vision-transformer | - | 50.0 | - | 1 |
+| fashion-marker | rrr | 20.0 ± 10.0 (0.0 to 44.8) | - | - | 3 |
+
+Where the empty maps of Grad-CAM are not known, some cell is by an older version: there they count as all background.`);
   });
 
   test('with the command of each row, or of each cell where more than seeds differ', () => {

@@ -219,6 +219,14 @@ describe('isnet data preview', () => {
   });
 });
 
+test('isnet data preview of nothing says where to look', async () => {
+  const nothing = join(folder, 'nothing');
+  mkdirSync(join(nothing, 'data/train/a'), { recursive: true });
+  const { exitCode, errors } = await isnet('data', 'preview', nothing);
+  expect(exitCode).toBe(1);
+  expect(errors).toContain(`'${nothing}' has no images at all; isnet data check '${nothing}' says what`);
+});
+
 describe('isnet data phantom', () => {
   const small = ['--train-count', '4', '--validation-count', '2', '--test-count', '2', '--size', '64'];
 
@@ -257,6 +265,15 @@ describe('isnet data phantom', () => {
     expect(readdirSync(taken)).toEqual(['mine.txt']);
     const file = await isnet('data', 'phantom', '--out', join(taken, 'mine.txt', 'sub'), ...small);
     expect(file.errors).toMatch(/cannot be made \(part of the path is a file\); choose another place/);
+  });
+
+  test('leaves no folder behind that is refused for its size', async () => {
+    const out = join(folder, 'tiny');
+    const args = ['data', 'phantom', '--out', out, '--size', '32'];
+    const { exitCode, errors } = await isnet(...args);
+    expect(exitCode).toBe(2);
+    expect(errors).toContain('phantom: a side of 32 pixels has no room for the marker; use a whole number');
+    expect(existsSync(out)).toBe(false);
   });
 
   // Root may write anywhere.

@@ -45,7 +45,7 @@ describe('settings of images', () => {
     [
       'a word for a number',
       { source: 'm', height: 'tall' },
-      'data.height is "tall"; use a whole number from 1 up',
+      'data.height is "tall"; use a whole number from 8 up',
     ],
     [
       'a margin below none',
@@ -225,6 +225,32 @@ test('a setting of another section names the nearest of that section', () => {
   expect(() => completeConfig([{ clasifier: {} } as never])).toThrow(
     "no setting 'clasifier' (did you mean 'classifier'?); use name, seed",
   );
+});
+
+describe('settings that stand beside their section are refused with its name:', () => {
+  test.each<[object, string]>([
+    [
+      { dataset: 'images', source: 'm', height: 64 },
+      "'dataset', 'source', 'height' belong in the section 'data'; write { \"data\": { \"dataset\": ... } }",
+    ],
+    [
+      { maskMargin: 2, rate: 1 },
+      '\'maskMargin\' belongs in the section \'data\'; write { "data": { "maskMargin": ... } }',
+    ],
+    [{ kind: 'resnet18' }, '\'kind\' belongs in the section \'model\'; write { "model": { "kind": ... } }'],
+    [{ P: 0.5 }, '\'P\' belongs in the section \'isnet\'; write { "isnet": { "P": ... } }'],
+    [
+      { epochs: 3, P: 0.5 },
+      "'epochs' belongs in the section 'classifier' or 'isnet'; write { \"classifier\": { \"epochs\": ... } }",
+    ],
+  ])('%j', (settings, message) => {
+    expect(() => completeConfig([settings as never], 'mine.json')).toThrow(`mine.json: ${message}`);
+  });
+
+  test('not where a section is all that there is', () => {
+    const data = { ...imageDefaults, source: 'm', epochs: 3 };
+    expect(() => parseDataConfig(data)).toThrow("there is no setting 'epochs'; use dataset, source, height");
+  });
 });
 
 describe('the nearest name', () => {

@@ -87,12 +87,18 @@ describe.skipIf(!hasAdapter)('isnet evaluate', () => {
     expect(readFileSync(join(copy, 'report.html'), 'utf8')).toBe('old');
   });
 
-  test('and `isnet agreement` judges its heatmaps by drawn regions', async () => {
+  /** The file of regions on a picture beside it. */
+  function annotate(drawn: readonly object[]): string {
     const rgba = new Uint8ClampedArray(28 * 28 * 4).map((_, i) => (i % 4 === 3 || i % 112 > 50 ? 255 : 0));
     writeFileSync(join(runs, 'half.png'), encodePng({ width: 28, height: 28, rgba }));
-    const annotations = join(runs, 'regions.json');
-    const regions = [0, 9, 18].map((y, i) => ({ box: [0, y, 28, 9], severity: i }));
-    writeFileSync(annotations, JSON.stringify({ images: [{ file: 'half.png', regions }] }));
+    const path = join(runs, 'regions.json');
+    writeFileSync(path, JSON.stringify({ images: [{ file: 'half.png', regions: drawn }] }));
+    return path;
+  }
+  const regions = [0, 9, 18].map((y, i) => ({ box: [0, y, 28, 9], severity: i }));
+
+  test('and `isnet agreement` judges its heatmaps by drawn regions', async () => {
+    const annotations = annotate(regions);
     const { exitCode, output, errors } = await isnet('agreement', folder, annotations, '--json');
     expect(exitCode, errors).toBe(0);
     const { classifier } = JSON.parse(output);
@@ -113,5 +119,35 @@ describe.skipIf(!hasAdapter)('isnet evaluate', () => {
     const unknown = await isnet('agreement', folder, annotations, '--target', 'three');
     expect(unknown.exitCode).toBe(2);
     expect(unknown.errors).toMatch(/there is no class 'three'/);
+  });
+
+  test('or by those of the explained class, if they have labels', async () => {
+    const labels = ['3', null, 'lesion'];
+    const annotations = annotate(regions.map((region, i) => ({ ...region, label: labels[i] })));
+    const ofThree = await isnet('agreement', folder, annotations, '--target', '3', '--json');
+    const byLabel = JSON.parse(ofThree.output).classifier;
+    expect(byLabel).toMatchObject({ leftOut: { regions: 1, images: 0 }, images: [{ explained: 3 }] });
+    expect(byLabel.images[0].regions.map(({ severity }: { severity: number }) => severity)).toEqual([0, 1]);
+    expect(ofThree.errors).toMatch(
+      /^labels that are no class: lesion; they count where --labels names them$/m,
+    );
+    expect(ofThree.errors).toMatch(
+      /^classifier: regions left out for other labels: 1; images without any that count: 0 of 1$/m,
+    );
+    const lesions = await isnet('agreement', folder, annotations, '--labels', 'lesion', '--json');
+    expect(lesions.errors).not.toMatch(/no class/);
+    expect(JSON.parse(lesions.output).classifier.images[0].regions).toMatchObject([
+      { severity: 1 },
+      { severity: 2 },
+    ]);
+    const none = annotate([{ ...regions[0], label: '7' }]);
+    const ofOthers = await isnet('agreement', folder, none, '--target', '1');
+    expect(ofOthers.exitCode).toBe(1);
+    expect(ofOthers.errors).toMatch(
+      /agreement: no region is labelled as what is explained, but as 7; name those that count with --labels/,
+    );
+    const wrongLabel = await isnet('agreement', folder, none, '--labels', '7,lesions');
+    expect(wrongLabel.exitCode).toBe(2);
+    expect(wrongLabel.errors).toMatch(/agreement: no region has the label 'lesions'.*; use one of 7/);
   });
 });

@@ -6,6 +6,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
 import { tensor } from '../engine/create.ts';
 import { DataError } from '../engine/errors.ts';
+import { mul } from '../engine/ops/arithmetic.ts';
 import { openExpertImages, readAnnotations } from '../isnet/data/files/expert-images.ts';
 import { type AgreementOptions, type ExpertImage, measureAgreement } from '../isnet/experts/agreement.ts';
 import { maskOf, parseAnnotations, type Region, type RegionShape } from '../isnet/experts/annotations.ts';
@@ -73,6 +74,7 @@ describe('annotations', () => {
     expect(parseAnnotations(value)).toEqual([
       {
         file: 'a.png',
+        size: null,
         regions: [
           { shape: { box: [0, 0, 2, 2] }, label: null, severity: 3 },
           { shape: { polygons: [[0, 0, 1, 0, 1, 1]] }, label: 'x', severity: null },
@@ -85,8 +87,8 @@ describe('annotations', () => {
     const value = {
       info: { year: 2024 },
       images: [
-        { id: 7, file_name: 'b.png', width: 4, height: 4 },
-        { id: 8, file_name: 'c.png', width: 4, height: 4 },
+        { id: 7, file_name: 'b.png', width: 4, height: 3 },
+        { id: 8, file_name: 'c.png', width: 0, height: null },
       ],
       categories: [{ id: 1, name: 'lesion' }],
       annotations: [
@@ -111,12 +113,17 @@ describe('annotations', () => {
     expect(parseAnnotations(value)).toEqual([
       {
         file: 'b.png',
+        size: [3, 4],
         regions: [
           { shape: { polygons: [[0, 0, 2, 0, 2, 2]] }, label: 'lesion', severity: 1 },
           { shape: { box: [0, 0, 1, 1] }, label: '2', severity: 2 },
         ],
       },
-      { file: 'c.png', regions: [{ shape: { runs: [0, 16], size: [4, 4] }, label: null, severity: null }] },
+      {
+        file: 'c.png',
+        size: null,
+        regions: [{ shape: { runs: [0, 16], size: [4, 4] }, label: null, severity: null }],
+      },
     ]);
   });
 
@@ -124,6 +131,24 @@ describe('annotations', () => {
     [{}, /images: /],
     [{ images: [{ file: 'a', regions: [{}] }] }, /images.0.regions.0: give a box or a polygon/],
     [{ images: [{ file: 'a', regions: [{ box: [0, 0, 0, 1] }] }] }, /images.0.regions.0.box.2/],
+    [
+      { images: [{ file: 'a', regions: [{ polygon: [0, 0, 4, 0, 4, 4, 9] }] }] },
+      /images.0.regions.0.polygon: a polygon of 7 numbers; give an x and a y for each corner/,
+    ],
+    [
+      {
+        images: [{ id: 1, file_name: 'a' }],
+        annotations: [{ image_id: 1, segmentation: [[0, 0, 4, 0, 4, 4, 0, 4, 9]] }],
+      },
+      /annotations.0.segmentation.0: a polygon of 9 numbers; give an x and a y for each corner/,
+    ],
+    [
+      {
+        images: [{ id: 1, file_name: 'a' }],
+        annotations: [{ image_id: 1, segmentation: { counts: [4, -1], size: [1, 3] } }],
+      },
+      /annotations.0.segmentation.counts.1: .*>=0/,
+    ],
     [{ images: [], annotations: [{ image_id: 3 }] }, /annotations.0: there is no image 3/],
     [
       { images: [{ id: 1, file_name: 'a' }], annotations: [{ image_id: 1 }] },
@@ -182,10 +207,31 @@ describe('files', () => {
   test('that are missing, damaged or empty are named', async () => {
     await expect(readAnnotations(join(folder, 'missing.json'))).rejects.toThrow(/missing\.json/);
     await expect(readAnnotations(write('damaged.json', '{'))).rejects.toThrow(/damaged\.json' is no JSON/);
-    const none = [{ file: 'half.png', regions: [] }];
+    const none = [{ file: 'half.png', size: null, regions: [] }];
     await expect(openExpertImages(folder, none, frame)).rejects.toThrow(/no image has a region/);
-    const lost = [{ file: 'lost.png', regions: [region({ box: [0, 0, 1, 1] })] }];
+    const lost = [{ file: 'lost.png', size: null, regions: [region({ box: [0, 0, 1, 1] })] }];
     await expect(openExpertImages(folder, lost, frame)).rejects.toThrow(/lost\.png' cannot be read/);
+  });
+
+  test.each([
+    ['a box', { bbox: [4, 0, 4, 8] }],
+    ['an outline', { segmentation: [[4, 0, 8, 0, 8, 8, 4, 8]] }],
+    ['run lengths', { segmentation: { counts: [32, 32], size: [8, 8] } }],
+  ])('of another size than the picture are refused: %s', async (_, drawn) => {
+    const opened = (size: object, annotation: object = drawn) => {
+      const images = [{ id: 1, file_name: 'half.png', ...size }];
+      const annotated = parseAnnotations({ images, annotations: [{ image_id: 1, ...annotation }] });
+      return openExpertImages(folder, annotated, frame);
+    };
+    const masks = [await opened({ width: 8, height: 8 }), await opened({})];
+    for (const [image] of masks)
+      expect([...image.regions[0]]).toEqual([0, 1, 2, 3].flatMap(() => [0, 0, 1, 1]));
+    await expect(opened({ width: 16, height: 8 })).rejects.toThrow(DataError);
+    await expect(opened({ width: 16, height: 8 })).rejects.toThrow(
+      "annotations: 'half.png' is 8x8, and its regions were drawn on 16x8; use the images that were annotated",
+    );
+    const runs = { segmentation: { counts: [32, 32], size: [16, 4] } };
+    await expect(opened({}, runs)).rejects.toThrow(/'half.png' is 8x8, and its regions were drawn on 4x16/);
   });
 });
 
@@ -209,6 +255,7 @@ describe('agreement', () => {
     height: 8,
     width: 8,
     regions,
+    labels: regions.map(() => null),
     severities,
   });
   const judge = async (
@@ -257,6 +304,74 @@ describe('agreement', () => {
     expect(regions).toHaveLength(1);
     expect(regions[0].density).toBeCloseTo(positive(places) / places.length, 12);
     expect(net.isTraining).toBe(true);
+  });
+
+  describe('of regions with labels', () => {
+    const regions = [0, 20, 40].map((from) => maskAt(byRelevance.slice(from, from + 5)));
+    const labelled = (labels: readonly (string | null)[]): ExpertImage => ({
+      ...image(regions.slice(0, labels.length)),
+      labels,
+    });
+    const classNames = ['cat', 'dog', '0'];
+    const measure = (labels: (string | null)[], options: AgreementOptions) =>
+      measureAgreement(device, net, [labelled(labels)], { classNames, ...options });
+
+    test('counts those of the class that is explained, by name or number, and those without a label', async () => {
+      const masses = async (labels: (string | null)[], options: AgreementOptions) =>
+        (await measure(labels, options)).images[0].massAccuracy;
+      const own = async (shown: readonly Uint8Array[], target: number) =>
+        (await judge([...shown], undefined, { target })).massAccuracy;
+      expect(await masses(['dog', 'cat', null], { target: 1 })).toBe(await own([regions[0], regions[2]], 1));
+      expect(await masses(['dog', 'cat', '1'], { target: 1 })).toBe(await own([regions[0], regions[2]], 1));
+      expect(await masses(['dog', 'cat', null], { target: 0 })).toBe(await own(regions.slice(1), 0));
+      // A name comes first: here 0 is the last class.
+      expect(await masses(['dog', '0'], { target: 2 })).toBe(await own([regions[1]], 2));
+      expect((await measure(['dog', '0'], { target: 0 })).count).toBe(0);
+    });
+
+    test('goes by what the model predicts where nothing else is asked for', async () => {
+      net.eval();
+      const logits = [...dataOf(net.forward(tensor(device, pixels, [1, 1, 8, 8])))];
+      net.train();
+      const predicted = logits.indexOf(Math.max(...logits));
+      const [own, others] = [classNames[predicted], classNames.filter((_, k) => k !== predicted)];
+      const found = await measure([others[0], own, others[1]], {});
+      expect(found.images).toHaveLength(1);
+      expect(found.images[0]).toMatchObject({ explained: predicted, regions: [{ severity: null }] });
+      expect(found.images[0].massAccuracy).toBe((await judge([regions[1]])).massAccuracy);
+      expect(found.leftOut).toEqual({ regions: 2, images: 0 });
+      expect(net.isTraining).toBe(true);
+    });
+
+    test('leaves out images without any, and says how much it was', async () => {
+      const images = [labelled(['dog', 'cat']), labelled(['bird', 'cat', '7']), labelled(['dog'])];
+      const found = await measureAgreement(device, net, images, { classNames, target: 1 });
+      expect(found).toMatchObject({ count: 2, leftOut: { regions: 4, images: 1 } });
+      const none = await measureAgreement(device, net, images.slice(1, 2), { classNames, target: 1 });
+      expect(none).toMatchObject({ count: 0, leftOut: { regions: 3, images: 1 }, images: [] });
+      expect([none.massAccuracy.value, none.rankAccuracy.value, none.pointingGame.value]).toEqual([
+        null,
+        null,
+        null,
+      ]);
+    });
+
+    test('counts others where they are asked for', async () => {
+      const found = await measure(['bird', 'cat', null], { target: 1, labels: ['bird', 'fish'] });
+      expect(found.leftOut).toEqual({ regions: 1, images: 0 });
+      expect(found.images[0].massAccuracy).toBe(
+        (await judge([regions[0], regions[2]], undefined, { target: 1 })).massAccuracy,
+      );
+    });
+  });
+
+  test('an empty map agrees with nothing, and is counted', async () => {
+    const empty: AgreementOptions['attribution'] = (_, x) => mul(x, 0);
+    const everywhere = maskAt(byRelevance);
+    const found = await measureAgreement(device, net, [image([everywhere])], { attribution: empty });
+    expect(found).toMatchObject({ count: 1, emptyCount: 1 });
+    expect(found.images[0]).toMatchObject({ isEmpty: true, isPointing: false, massAccuracy: 0 });
+    expect((await measureAgreement(device, net, [image([everywhere])])).emptyCount).toBe(0);
   });
 
   test('of several images has intervals, and leaves the model in training', async () => {

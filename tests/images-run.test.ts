@@ -346,10 +346,16 @@ describe('settings of images and networks', () => {
     ],
     ['a size that is none', ['--size', '3x4x5'], 'Use a size such as 64 or 80x64'],
     [
-      'a setting of the other data',
+      'an option of benchmarks',
       ['--train-count', '5'],
-      "there is no setting 'trainCount' in 'data'; use dataset",
+      "option '--train-count <n>' is for benchmarks; leave it out with --data",
     ],
+    [
+      'an option of MNIST with a marker',
+      ['--background', 'noise'],
+      "option '--background <kind>' is for dataset mnist-marker; leave it out with --data",
+    ],
+    ['images of next to no pixels', ['--size', '3'], 'data.height is 3; use a whole number from 8 up'],
   ])('%s', async (_, args, says) => {
     expect(await refusal(...args)).toContain(says);
   });

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { CpuDevice } from '../engine/cpu-device.ts';
 import { UsageError } from '../engine/errors.ts';
 import { loadState, type SavedState } from '../isnet/checkpoint.ts';
-import { modules, range } from '../isnet/commands/parse.ts';
+import { heatmapWeight, modules, range } from '../isnet/commands/parse.ts';
 import { settingsOf, type TrainOptions } from '../isnet/commands/train-options.ts';
 import type { PartialRunConfig } from '../isnet/config.ts';
 import type { Dataset } from '../isnet/data/dataset.ts';
@@ -15,6 +15,7 @@ import { completeConfig } from '../isnet/quickstart-config.ts';
 import { clearRunFolder, createRunFolder } from '../isnet/run-folder.ts';
 import type { RunningRange } from '../isnet/running-range.ts';
 import { type RunContext, stagesOf, trainStage } from '../isnet/stage.ts';
+import { finalHeatmapWeight, heatmapWeightAt } from '../isnet/weight.ts';
 import type { Composite } from '../lrp/composite.ts';
 import { expectClose } from './close.ts';
 import { newFolder } from './command-line.ts';
@@ -90,6 +91,23 @@ describe('settings of an ISNet', () => {
       biasGradient: 'keep',
     } satisfies Partial<TrainOptions>;
     expect(settingsOf({ outputDir: 'runs', ...given }).isnet).toMatchObject(given);
+  });
+});
+
+describe('P over a run', () => {
+  const at = (text: string, progress: number) =>
+    heatmapWeightAt(heatmapWeight(text), Math.floor(progress), progress);
+
+  test('is a number, a ramp from 0 within an epoch too, or holds from its epoch on', () => {
+    expect([at('0.7', 0), at('0.7', 9)]).toEqual([0.7, 0.7]);
+    expect([0, 1.5, 3, 8].map((progress) => at('ramp:0.6:3', progress))).toEqual([0, 0.3, 0.6, 0.6]);
+    expect([0, 4.9, 5, 12].map((progress) => at('0:0.3,5:0.7', progress))).toEqual([0.3, 0.3, 0.7, 0.7]);
+    expect(finalHeatmapWeight(heatmapWeight('0:0.3,5:0.7'), 6)).toBe(0.7);
+  });
+
+  test('has a value for the first epoch, and none outside [0, 1]', () => {
+    expect(() => at('1:0.3,5:0.7', 6)).toThrow('has no value for epoch 0; add it');
+    expect(() => at('0:0.3,5:1.7', 6)).toThrow('the heatmap loss has weight 1.7; use 0 to 1');
   });
 });
 

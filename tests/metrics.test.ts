@@ -61,6 +61,11 @@ describe('localisation', () => {
     const s = tensor(device, [0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 0], [3, 4]);
     expect([...dataOf(pointingGame(a, s))]).toEqual([1, 0, 1]);
   });
+  test('by pointing is a miss for a map of zeros, for one without a positive value, and for one that is flat', () => {
+    const a = tensor(device, [0, 0, 0, -1, 0, -2, -3, -1, -2, 2, 2, 2, 0, 0, 1e-30], [5, 3]);
+    const s = tensor(device, new Array<number>(15).fill(1), [5, 3]);
+    expect([...dataOf(pointingGame(a, s))]).toEqual([0, 0, 0, 0, 1]);
+  });
   test('of a map of zeros, or for an empty mask, is none', () => {
     const [zeros, some] = [row(0, 0, 0), row(1, 0, 0)];
     expect(dataOf(relevanceMassAccuracy(zeros, some))[0]).toBe(0);

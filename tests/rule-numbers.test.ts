@@ -1,4 +1,4 @@
-// Rules against numbers from other libraries' tests, and the course in lrp/README.md against the code.
+// Rules against numbers from other libraries' tests, and the pages that tell the equations against the code.
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
@@ -70,12 +70,12 @@ test('the table in lrp/README.md is the catalogue', () => {
   expect(readme).toContain(ruleTable());
 });
 
-test('the course points to the lines that it names', () => {
-  const readme = readFileSync(new URL('../lrp/README.md', import.meta.url), 'utf8');
-  const links = [...readme.matchAll(/\[`(\w+)`\]\(([^)#]+)#L(\d+)\)/g)];
+test.each(['lrp/README.md', 'docs/isnet.md'])('%s points to the lines that it names', (page) => {
+  const place = new URL(`../${page}`, import.meta.url);
+  const links = [...readFileSync(place, 'utf8').matchAll(/\[`(\w+)`\]\(([^)#]+)#L(\d+)\)/g)];
   expect(links.length).toBeGreaterThan(10);
   for (const [, name, file, line] of links) {
-    const lines = readFileSync(new URL(`../lrp/${file}`, import.meta.url), 'utf8').split('\n');
+    const lines = readFileSync(new URL(file, place), 'utf8').split('\n');
     expect(lines[Number(line) - 1], `${file}:${line}`).toContain(name);
   }
 });

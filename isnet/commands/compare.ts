@@ -1,12 +1,10 @@
 // `isnet compare`: methods side by side on benchmarks, over seeds; finished cells are kept, so it can be stopped and repeated.
-import { join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { UsageError } from '../../engine/errors.ts';
-import { writeFileAtomically } from '../../engine/files.ts';
 import { benchmarkNamed } from '../benchmarks/index.ts';
-import { type CellName, type CellResult, cellNames, readCell } from '../compare/cell.ts';
-import { commitWarning, keepFirstCommit } from '../compare/commits.ts';
-import { comparisonPage } from '../compare/page.ts';
+import { type CellName, type CellResult, cellNames, cellPath, readCell, readCells } from '../compare/cell.ts';
+import { openComparisonFolder, requireSourcesOf } from '../compare/folder.ts';
 import { runCells } from '../compare/processes.ts';
 import {
   type ComparisonSettings,
@@ -16,12 +14,10 @@ import {
   defaultComparison,
   networkSizes,
 } from '../compare/settings.ts';
-import { summarizeCells } from '../compare/summary.ts';
-import { csvOfCells, markdownCommands, markdownShares, markdownTables } from '../compare/tables.ts';
+import { writeTables } from '../compare/write-tables.ts';
 import { methods as allMethods, methodNamed } from '../rivals/index.ts';
-import { RunFolderError, writeJson } from '../run-folder.ts';
-import { decimal, names, once, range as rangeOption, wholeNumber, wholeNumbers } from './parse.ts';
-import { commandLine, exitCodes, withInterrupt } from './session.ts';
+import { decimal, distinct, names, once, range as rangeOption, wholeNumber, wholeNumbers } from './parse.ts';
+import { commandLine, exitCodes, quoted, withInterrupt } from './session.ts';
 
 interface CompareOptions {
   readonly benchmarks: string[];
@@ -37,6 +33,7 @@ interface CompareOptions {
   readonly negativeSlope?: number;
   readonly heatmapWeight: number;
   readonly range: ComparisonSettings['range'];
+  readonly rightReasonsWeight: number;
   readonly jobs: number;
   readonly output: string;
 }
@@ -48,7 +45,7 @@ Examples:
   isnet compare --benchmarks mnist-marker,fashion-marker --seeds 0,1,2 --jobs 2
 
 Cells that are finished are kept: the same command goes on where Ctrl-C stopped it, and more methods, benchmarks or seeds
-are added to the same tables.`;
+are added to the same tables, which show all cells in the folder.`;
 
 /** Adds `isnet compare`; `done` takes the exit code. */
 export function addCompareCommand(program: Command, done: (exitCode: number) => void): void {
@@ -63,7 +60,7 @@ export function addCompareCommand(program: Command, done: (exitCode: number) => 
       once(names),
       allMethods.map(({ name }) => name),
     )
-    .option('--seeds <numbers>', 'seeds, separated by commas', once(wholeNumbers), [0])
+    .option('--seeds <numbers>', 'seeds, separated by commas', once(distinct(wholeNumbers)), [0])
     .addOption(
       program
         .createOption(
@@ -92,11 +89,17 @@ export function addCompareCommand(program: Command, done: (exitCode: number) => 
       counts.range,
     )
     .option(
+      '--right-reasons-weight <lambda>',
+      'weight of the penalty of right-reasons, above 0',
+      once(decimal),
+      counts.rightReasonsWeight,
+    )
+    .option(
       '--negative-slope <x>',
       `slope below 0 of the ReLUs in classifiers, 0 for plain ones (default: ${counts.negativeSlope}; 0 for published ones)`,
       once(decimal),
     )
-    .option('--jobs <n>', 'trainings at a time', once(wholeNumber), 1)
+    .option('--jobs <n>', 'trainings at a time; times are comparable with 1 alone', once(wholeNumber), 1)
     .option('--output <folder>', 'where cells, tables and the page are kept', 'comparison')
     .addHelpText('after', examples)
     .action(async (options: CompareOptions) => done(await compare(options)));
@@ -108,14 +111,36 @@ async function compare(options: CompareOptions): Promise<number> {
   const settings = settingsOf(options);
   for (const name of benchmarks) benchmarkNamed(name);
   for (const name of methods) methodNamed(name);
-  await claimFolder(output, settings);
-  const cells = cellNames(benchmarks, methods, seeds);
-  const isMissing = await Promise.all(cells.map(async (name) => (await readCell(output, name)) === null));
-  const missing = cells.filter((_, i) => isMissing[i]);
+  const lock = await openComparisonFolder(output, console.log);
+  try {
+    return await complete(output, cellNames(benchmarks, methods, seeds), settings, jobs);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Makes what is missing of these cells, and the tables of all that are there. Resolves to the exit code. */
+async function complete(
+  folder: string,
+  cells: readonly CellName[],
+  settings: ComparisonSettings,
+  jobs: number,
+): Promise<number> {
+  const finished = new Set((await readCells(folder)).map((cell) => cellPath(folder, cell)));
+  const missing = cells.filter((name) => !finished.has(cellPath(folder, name)));
+  requireSourcesOf(missing.map(({ benchmark }) => benchmark));
+  await claimFolder(folder, settings);
   if (missing.length < cells.length)
-    console.log(`finished already: ${cells.length - missing.length} of ${cells.length}`);
-  const failures = await makeCells(missing, settings, output, jobs);
-  await writeTables(output, cells, settings);
+    console.log(
+      `finished already: ${cells.length - missing.length} of ${cells.length}; another --output makes them again`,
+    );
+  const failures = await makeCells(missing, settings, folder, Math.min(jobs, missing.length));
+  const tables = await writeTables(folder, settings);
+  if (tables !== null) {
+    const paths = `${join(folder, 'table.md')}, cells.csv, summary.json, comparison.html`;
+    console.log(`\n${tables.text}\n\ntables: ${paths}`);
+    if (tables.warning !== null) console.error(tables.warning);
+  }
   if (failures === null) {
     console.log('interrupted: the same command goes on');
     return exitCodes.interrupted;
@@ -126,9 +151,13 @@ async function compare(options: CompareOptions): Promise<number> {
 
 function settingsOf(options: CompareOptions): ComparisonSettings {
   const { epochs, batchSize, lr } = options;
-  const { networks, trainCount, validationCount, testCount, negativeSlope, heatmapWeight, range } = options;
+  const { networks, trainCount, validationCount, testCount } = options;
+  const { negativeSlope, heatmapWeight, range, rightReasonsWeight } = options;
   return completeSettings(
-    { networks, trainCount, validationCount, testCount, negativeSlope, heatmapWeight, range },
+    {
+      ...{ networks, trainCount, validationCount, testCount },
+      ...{ negativeSlope, heatmapWeight, range, rightReasonsWeight },
+    },
     { epochs, batchSize, learningRate: lr },
   );
 }
@@ -144,11 +173,11 @@ async function makeCells(
 ): Promise<string[] | null> {
   const failures: string[] = [];
   const seconds: number[] = [];
+  // In the folder itself the cell would be finished already. By its name alone: a table is read elsewhere, too.
+  const another = quoted(`${basename(resolve(folder))}-again`);
   const tasks = missing.map((name) => ({
-    folder,
-    name,
-    settings,
-    command: commandLine(`compare ${cellOptions(name, settings)}`),
+    ...{ folder, name, settings, jobs },
+    command: commandLine(`compare ${cellOptions(name, settings)} --output ${another}`),
   }));
   const isAborted = await withInterrupt(
     console.log,
@@ -161,10 +190,11 @@ async function makeCells(
           seconds.push(outcome.seconds);
           if (outcome.error !== null) failures.push(`${describe(outcome.name)}: ${outcome.error}`);
           const mean = seconds.reduce((a, b) => a + b, 0) / seconds.length;
-          const left = ((missing.length - seconds.length) * mean) / Math.min(jobs, missing.length);
+          const left = ((missing.length - seconds.length) * mean) / jobs;
           console.log(
             `${seconds.length}/${missing.length}  ${describe(outcome.name)}: ${outcome.error ?? `${await accuracyLine(folder, outcome.name)}, ${outcome.seconds.toFixed(0)} s`}; about ${Math.ceil(left / 60)} min left`,
           );
+          for (const remark of outcome.remarks) console.log(`  ${remark}`);
         },
       });
       return signal.aborted;
@@ -180,53 +210,3 @@ async function accuracyLine(folder: string, name: CellName): Promise<string> {
     .map(([set, share]) => `${set} ${(100 * share).toFixed(1)} %`)
     .join(', ');
 }
-
-/** Writes the tables of all finished cells among those asked for, and prints the first kind. */
-async function writeTables(
-  folder: string,
-  names: readonly CellName[],
-  settings: ComparisonSettings,
-): Promise<void> {
-  const cells = (await Promise.all(names.map((name) => readCell(folder, name)))).filter(
-    (cell) => cell !== null,
-  );
-  if (cells.length === 0) return;
-  const summaries = summarizeCells(cells);
-  const titles = Object.fromEntries([
-    ...allMethods.map(({ name, title }) => [name, title]),
-    ...summaries.map(({ benchmark }) => [benchmark, benchmarkNamed(benchmark).title]),
-  ]);
-  const { networks, trainCount, testCount, training } = settings;
-  const setting = `${trainCount} training and ${testCount} test images, ${training.epochs} epochs of batches of ${training.batchSize}, ${networks} networks, the same for all methods; weights by the lowest validation loss on biased images (the oracle's on unbiased ones). Accuracies in per cent, mean ± standard deviation over seeds (95 % interval of the mean).`;
-  const markdown = `${markdownTables(summaries, titles)}\n\n${markdownShares(summaries, titles)}`;
-  const warning = commitWarning(cells, await keepFirstCommit(folder, cells));
-  const page = comparisonPage({
-    summaries,
-    titles,
-    bounds: new Set(allMethods.filter(isBound).map(({ name }) => name)),
-    setting,
-    adapters: [...new Set(cells.map(({ adapter }) => adapter))],
-    warning,
-    date: new Date().toISOString(),
-  });
-  const style = { where: 'compare', error: RunFolderError } as const;
-  const parts = [setting, ...(warning === null ? [] : [warning]), markdown, markdownCommands(summaries)];
-  await writeFileAtomically(join(folder, 'table.md'), `${parts.join('\n\n')}\n`, style);
-  await writeFileAtomically(join(folder, 'cells.csv'), csvOfCells(cells), style);
-  const origins = cells.map(({ adapter, version, commit }) => ({ adapter, version, commit }));
-  await writeJson(join(folder, 'summary.json'), { settings, origins: distinct(origins), summaries, cells });
-  await writeFileAtomically(join(folder, 'comparison.html'), page, style);
-  console.log(
-    `\n${markdown}\n\ntables: ${join(folder, 'table.md')}, cells.csv, summary.json, comparison.html`,
-  );
-  if (warning !== null) console.error(warning);
-}
-
-/** What cells were made with, each thing once. */
-function distinct<T>(values: readonly T[]): T[] {
-  return [...new Map(values.map((value) => [JSON.stringify(value), value])).values()];
-}
-
-/** Shown what the competitors are not. */
-const isBound = ({ data, needsMasksAtTest }: (typeof allMethods)[number]): boolean =>
-  data === 'unbiased' || needsMasksAtTest;

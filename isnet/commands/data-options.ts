@@ -1,13 +1,9 @@
 // The options of `isnet train` that say what is trained on, and which network; and the settings that they stand for.
 import { type Command, Option } from 'commander';
+import { UsageError } from '../../engine/errors.ts';
 import { benchmarkNames } from '../benchmarks/names.ts';
-import {
-  choices,
-  type ImageDataConfig,
-  type MarkerDataConfig,
-  type ModelConfig,
-  type PartialRunConfig,
-} from '../config.ts';
+import type { ImageDataConfig, MarkerDataConfig, ModelConfig, PartialRunConfig } from '../config.ts';
+import { choices } from '../config-schemas.ts';
 import { imageDefaults, networkDefaults, quickstartConfig } from '../quickstart-config.ts';
 import { decimal, once, type Size, size, wholeNumber, wholeNumbers } from './parse.ts';
 
@@ -116,6 +112,67 @@ export function addModelOptions(command: Command): Command {
     once(decimal),
   );
   return command.option('--no-conv-bias', 'convolutions of small-cnn without biases');
+}
+
+/** Options that are for one kind of data alone: by what they are for, which, and how they stand in the help. */
+const conditions: readonly [
+  kind: 'images' | 'benchmark' | 'mnist-marker',
+  readonly [keyof DataOptions, string][],
+][] = [
+  [
+    'images',
+    [
+      ['size', '--size <WxH>'],
+      ['channels', '--channels <n>'],
+      ['resize', '--resize <mode>'],
+      ['cropMargin', '--crop-margin <n>'],
+      ['emptyMasks', '--empty-masks <policy>'],
+      ['flip', '--flip'],
+      ['rotate', '--rotate <degrees>'],
+      ['brightness', '--brightness <x>'],
+      ['contrast', '--contrast <x>'],
+      ['workers', '--workers <n>'],
+    ],
+  ],
+  [
+    'benchmark',
+    [
+      ['trainCount', '--train-count <n>'],
+      ['validationCount', '--validation-count <n>'],
+      ['testCount', '--test-count <n>'],
+    ],
+  ],
+  [
+    'mnist-marker',
+    [
+      ['background', '--background <kind>'],
+      ['markerSize', '--marker-size <n>'],
+      ['mnistFolder', '--mnist-folder <path>'],
+    ],
+  ],
+];
+
+/**
+ * Throws UsageError for an option that is for other data than those that are meant: by the options, by a file of settings
+ * (`inFile`, the name of its data set), or by default. A name that is not known is the configuration's to refuse.
+ */
+export function checkDataOptions(options: DataOptions, inFile: unknown): void {
+  const dataset = options.data === undefined ? (options.dataset ?? inFile) : 'images';
+  const name = choices.dataset.find((each) => each === (dataset ?? quickstartConfig.data.dataset));
+  if (name === undefined) return;
+  const kinds = name === 'images' ? [name] : ['benchmark', name];
+  for (const [kind, flags] of conditions) {
+    const given = kinds.includes(kind) ? undefined : flags.find(([key]) => options[key] !== undefined);
+    if (!given) continue;
+    const whose = {
+      images: "images of one's own",
+      benchmark: 'benchmarks',
+      'mnist-marker': 'dataset mnist-marker',
+    };
+    const means = options.data === undefined ? `dataset ${name}` : '--data';
+    const advice = kind === 'images' ? 'give --data too, or leave it out' : `leave it out with ${means}`;
+    throw new UsageError(`train: option '${given[1]}' is for ${whose[kind]}; ${advice}`);
+  }
 }
 
 /** The data settings that the options stand for. */

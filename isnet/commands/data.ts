@@ -1,10 +1,11 @@
-// `isnet data`: look at one's own images before training on them, or draw synthetic ones to try everything with.
+// `isnet data`: look at one's own images before training on them, or get others to try everything with.
 import { type Command, Option } from 'commander';
-import { UsageError } from '../../engine/errors.ts';
+import { DataError, UsageError } from '../../engine/errors.ts';
 import { didYouMean } from '../../engine/nearest-name.ts';
 import { randomStream } from '../../engine/random-bits.ts';
 import { writePng } from '../../lrp/png.ts';
-import { choices, type ImageDataConfig, parseImageDataConfig } from '../config.ts';
+import { type ImageDataConfig, parseImageDataConfig } from '../config.ts';
+import { choices } from '../config-schemas.ts';
 import { checkFiles } from '../data/files/check.ts';
 import { listSamples } from '../data/files/list-samples.ts';
 import { previewMosaic } from '../data/files/preview.ts';
@@ -55,7 +56,9 @@ Examples:
 export function addDataCommand(program: Command, done: (exitCode: number) => void): void {
   const data = program
     .command('data')
-    .description("check and preview images of one's own, or draw synthetic ones")
+    .description(
+      "check and preview images of one's own, draw synthetic ones, fetch and write benchmarks, import published data sets",
+    )
     .addHelpText('after', examples.data);
   data
     .command('check')
@@ -75,7 +78,7 @@ export function addDataCommand(program: Command, done: (exitCode: number) => voi
     .option('--train-count <n>', 'training images', once(wholeNumber), 400)
     .option('--validation-count <n>', 'validation images', once(wholeNumber), 80)
     .option('--test-count <n>', 'images of each of the three tests', once(wholeNumber), 100)
-    .option('--size <n>', 'side in pixels', once(wholeNumber), 128)
+    .option('--size <n>', 'side in pixels, from 64 up', once(wholeNumber), 128)
     .option('--seed <n>', 'seed', once(wholeNumber), 0)
     .addHelpText('after', examples.phantom)
     .action(async (options: PhantomOptions) => done(await phantom(options)));
@@ -185,10 +188,15 @@ async function preview(source: string, options: PreviewOptions): Promise<number>
 /** Random samples of a split, in the order of the list. */
 function chosen({ samples, source }: SampleList, split: string, count: number, seed: number): number[] {
   const own = [...samples.keys()].filter((n) => samples[n].split === split);
+  if (samples.length === 0) {
+    throw new DataError(
+      `data preview: '${source}' has no images at all; isnet data check '${source}' says what it found`,
+    );
+  }
   if (own.length === 0) {
     const splits = [...new Set(samples.map((sample) => sample.split))];
     throw new UsageError(
-      `data preview: '${source}' has no images in '${split}'${didYouMean(split, splits)}; use one of ${splits.join(', ') || 'none'}`,
+      `data preview: '${source}' has no images in '${split}'${didYouMean(split, splits)}; use one of ${splits.join(', ')}`,
     );
   }
   const order = randomStream(seed, 'preview').permutation(own.length);

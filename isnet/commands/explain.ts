@@ -16,7 +16,7 @@ import { attributionNamed, attributionNames } from './attribution-names.ts';
 import { type LoadedModel, loadModels, targetOf } from './models.ts';
 import { once, wholeNumbers } from './parse.ts';
 import { exitCodes, withDevice } from './session.ts';
-import { parseUnit, printWhy, type UnitName } from './why.ts';
+import { parseUnit, type UnitName, whyText } from './why.ts';
 
 // More rows than fit on a screen are not looked at, unless they are asked for.
 const MOST_IMAGES = 12;
@@ -112,6 +112,12 @@ async function explainImages(
       const target = targetOf('explain', options.target, source.classNames);
       const shown = { indices, target, attribution, composite, hasContour: testSet !== undefined };
       const rows = await compareModels(device, named, source, shown);
+      // Before anything is written: a unit that there is not must not cost a second run with --overwrite.
+      const tables: string[] = [];
+      for (const { name, model } of options.why ? named : []) {
+        const request = { ...(options.why as UnitName), model, source, index: indices[0], target, composite };
+        tables.push(await whyText(device, `${name}, ${titles(rows[0], 0)}:`, request));
+      }
       const pictures = rows.map((row) => row.pictures);
       await writePng(output, mosaic(pictures, { gap: 4, background: [128, 128, 128] }));
       console.log(
@@ -124,12 +130,7 @@ async function explainImages(
         for (const line of describeRow(titles(row, i), row)) console.log(line);
       }
       console.log(`picture: ${output}`);
-      if (options.why) {
-        for (const { name, model } of named) {
-          const request = { ...options.why, model, source, index: indices[0], target, composite };
-          await printWhy(device, `${name}, ${titles(rows[0], 0)}:`, request);
-        }
-      }
+      for (const table of tables) console.log(table);
     } finally {
       await close();
     }

@@ -20,8 +20,8 @@ export function wholeNumbers(text: string): number[] {
   return text.split(',').map(wholeNumber);
 }
 
-/** `classifier,oracle` */
-export const names = (text: string): string[] => text.split(',');
+/** `classifier,oracle`, each once */
+export const names = (text: string): string[] => withoutRepeats(text.split(','));
 
 /** `0.7`, `ramp:0.7:3` (from 0 up to 0.7 over three epochs) or `0:0.3,5:0.7` (by first epoch) */
 export function heatmapWeight(text: string): HeatmapWeight {
@@ -39,6 +39,7 @@ export function heatmapWeight(text: string): HeatmapWeight {
   }
   const entries = text.split(',').map((entry) => numbers(entry.split(':')));
   if (entries.some((entry) => entry.length !== 2)) throw new InvalidArgumentError(problem);
+  withoutRepeats(entries.map(([epoch]) => epoch));
   return Object.fromEntries(entries);
 }
 
@@ -53,7 +54,7 @@ export function range(text: string): 'natural' | 'running' | { readonly C1: numb
 
 /** `none`, `stages` or the names of modules: `layer2,layer3` */
 export function modules(text: string): 'none' | 'stages' | string[] {
-  return text === 'none' || text === 'stages' ? text : text.split(',');
+  return text === 'none' || text === 'stages' ? text : withoutRepeats(text.split(','));
 }
 
 /** Pixels. */
@@ -67,6 +68,18 @@ export function size(text: string): Size {
   const [, width, height] = /^(\d+)(?:x(\d+))?$/.exec(text) ?? [];
   if (width === undefined) throw new InvalidArgumentError('Use a size such as 64 or 80x64 (width x height).');
   return { width: Number(width), height: Number(height ?? width) };
+}
+
+/** Wraps a parser of lists that refuses what would be made, counted or meant twice. */
+export const distinct =
+  <T>(parse: (text: string) => T[]) =>
+  (text: string): T[] =>
+    withoutRepeats(parse(text));
+
+function withoutRepeats<T>(values: T[]): T[] {
+  const repeated = values.find((value, i) => values.indexOf(value) < i);
+  if (repeated === undefined) return values;
+  throw new InvalidArgumentError(`${repeated} is named more than once; name it once.`);
 }
 
 /** Wraps a parser that takes one argument: commander passes the previous value too. */

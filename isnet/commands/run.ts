@@ -4,7 +4,7 @@ import { runExperiment } from '../experiment.ts';
 import { metricsTable } from '../report.ts';
 import { abandonRunFolder, exists, type RunFolder } from '../run-folder.ts';
 import { progressDisplay } from './progress.ts';
-import { commandLine, exitCodes, withDevice, withInterrupt } from './session.ts';
+import { commandLine, exitCodes, quoted, withDevice, withInterrupt } from './session.ts';
 
 /** Runs a configuration in its folder and shows how it goes. Resolves to the exit code. */
 export async function runInTerminal(
@@ -47,8 +47,4 @@ async function wayOn(folder: RunFolder): Promise<string> {
   if (!(await exists(folder.state)))
     return 'interrupted before the first step; nothing was saved, start again';
   return `saved; go on with: ${commandLine(`train --resume ${quoted(folder.path)}`)}`;
-}
-
-function quoted(path: string): string {
-  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

@@ -57,3 +57,8 @@ export async function withInterrupt<T>(
 export function commandLine(args: string): string {
   return isClone() ? `npm run isnet -- ${args}` : `isnet ${args}`;
 }
+
+/** A path as a shell takes it for one word. */
+export function quoted(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+}

@@ -1,6 +1,7 @@
 // The options of `isnet train`, by the names that PyTorch scripts use, and the settings that they stand for.
 import { type Command, Option } from 'commander';
-import { choices, type PartialRunConfig, type RunConfig } from '../config.ts';
+import type { PartialRunConfig, RunConfig } from '../config.ts';
+import { choices } from '../config-schemas.ts';
 import { quickstartConfig } from '../quickstart-config.ts';
 import {
   addDataOptions,
@@ -70,7 +71,7 @@ export function addTrainOptions(command: Command): Command {
   count('--classes-at-once <n>', 'variant original: maps of so many classes at a time (default: all)');
   choice(
     '--propagation <name>',
-    `how: rules, LRP-Flex or gradient times input (default: ${isnet.propagation})`,
+    `how: rules, LRP-Flex, gradient times input, or Grad-CAM (default: ${isnet.propagation})`,
     choices.propagation,
   );
   command.option(

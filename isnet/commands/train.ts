@@ -12,6 +12,7 @@ import { profileSteps } from '../profile.ts';
 import { completeConfig } from '../quickstart-config.ts';
 import { type Metrics, metricsTable } from '../report.ts';
 import { createRunFolder, exists, openRunFolder, readJson } from '../run-folder.ts';
+import { checkDataOptions } from './data-options.ts';
 import { runInTerminal } from './run.ts';
 import { exitCodes, withDevice } from './session.ts';
 import { addTrainOptions, settingsOf, type TrainOptions } from './train-options.ts';
@@ -59,6 +60,7 @@ async function profile(config: RunConfig): Promise<number> {
 
 async function configOf(options: TrainOptions): Promise<RunConfig> {
   const given: PartialRunConfig[] = options.config === undefined ? [] : [await readSettings(options.config)];
+  checkDataOptions(options, given[0]?.data?.dataset);
   const settings = settingsOf(options);
   const where = options.config === undefined ? 'train' : `train --config ${options.config}`;
   const config = completeConfig([...given, settings], where);

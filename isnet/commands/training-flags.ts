@@ -1,8 +1,9 @@
 // Options of `isnet train` on how it trains: steps, learning rate, when to stop. They hold for classifier and ISNet alike.
 import { type Command, Option } from 'commander';
 import { UsageError } from '../../engine/errors.ts';
-import { choices, type RunConfig, type TrainingConfig } from '../config.ts';
-import { quickstartConfig } from '../quickstart-config.ts';
+import type { RunConfig, TrainingConfig } from '../config.ts';
+import { choices } from '../config-schemas.ts';
+import { NETWORK_LEARNING_RATE, quickstartConfig } from '../quickstart-config.ts';
 import { decimal, once, wholeNumber, wholeNumbers } from './parse.ts';
 
 /** Values of these options as commander gives them; undefined where an option was not given. */
@@ -49,19 +50,25 @@ export function addTrainingFlags(command: Command): void {
   command.optionsGroup('Training:');
   count('--epochs <n>', `epochs (default: ISNet ${isnet.epochs}, classifier ${classifier.epochs})`);
   count('--classifier-epochs <n>', 'epochs of the ordinary classifier alone');
-  count('-b, --batch-size <n>', `images per step (default: ${isnet.batchSize})`);
+  count(
+    '-b, --batch-size <n>',
+    `images per step (default: ISNet ${isnet.batchSize}, classifier ${classifier.batchSize})`,
+  );
   count('--grad-accum-steps <k>', 'take the images of a step in k parts: less memory (default: 1)');
   choice(
     '--recompute <what>',
     'less memory for more work: compute again rather than keep (default: none)',
     choices.recompute,
   );
-  number('--lr <x>', `learning rate (default: ${isnet.learningRate})`);
+  number(
+    '--lr <x>',
+    `learning rate (default: ISNet ${isnet.learningRate}, classifier ${classifier.learningRate}, networks by name ${NETWORK_LEARNING_RATE})`,
+  );
   choice('--optimizer <name>', `optimizer (default: ${isnet.optimizer})`, choices.optimizer);
   number('--momentum <x>', `momentum of sgd (default: ${isnet.momentum})`);
   command.option('--nesterov', 'Nesterov momentum of sgd');
   number('--weight-decay <x>', `weight decay (default: ${isnet.weightDecay})`);
-  number('--clip-grad-norm <x>', `largest gradient norm, 0 for none (default: ISNet ${isnet.clipNorm ?? 0})`);
+  number('--clip-grad-norm <x>', `largest gradient norm, 0 for none (default: ${isnet.clipNorm ?? 0})`);
   command.option('--class-weights <w>', 'one weight per class, 1,2.5,1, or balanced', once(weights));
   command.option('--pos-weight <w>', 'the same for images that may show several classes', once(weights));
 

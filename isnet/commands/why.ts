@@ -48,7 +48,7 @@ export async function whyUnit(device: Device, request: WhyRequest): Promise<WhyR
   return report as Promise<WhyReport>;
 }
 
-/** Prints the table of the unit for one image. */
-export async function printWhy(device: Device, title: string, request: WhyRequest): Promise<void> {
-  console.log(`\n${title}\n${formatWhy(await whyUnit(device, request))}`);
+/** The table of the unit for one image, below its title. Throws as `whyUnit` does. */
+export async function whyText(device: Device, title: string, request: WhyRequest): Promise<string> {
+  return `\n${title}\n${formatWhy(await whyUnit(device, request))}`;
 }

@@ -1,21 +1,18 @@
 // Trains one method on one benchmark and measures it.
 import { UsageError } from '../../engine/errors.ts';
 import type { Device } from '../../engine/tensor.ts';
-import { gradCam } from '../../lrp/attributions/grad-cam.ts';
-import { backgroundShare } from '../../lrp/metrics/localisation.ts';
-import { uploadHostBatch } from '../batch.ts';
 import { type Benchmark, testNames } from '../benchmarks/benchmark.ts';
 import { loadBenchmark } from '../benchmarks/index.ts';
 import { subset } from '../data/dataset.ts';
-import { type BatchSource, memorySource } from '../data/source.ts';
+import { memorySource } from '../data/source.ts';
 import { describeEnvironment } from '../environment.ts';
 import { backgroundRelevance } from '../evaluate.ts';
-import { eachBatch, explainedAtOnce, readings } from '../evaluation/batches.ts';
+import { gradCamBackground } from '../evaluation/grad-cam-background.ts';
 import { createOptimizer, trainingOptions } from '../from-config.ts';
-import { methodNamed, methodsWith } from '../rivals/index.ts';
-import { type MethodImages, type TrainedMethod, testSourceFor, trainMethod } from '../rivals/train-method.ts';
+import { methodNamed } from '../rivals/index.ts';
+import { type MethodImages, testSourceFor, trainMethod } from '../rivals/train-method.ts';
 import type { CellName, CellResult } from './cell.ts';
-import { type ComparisonSettings, networksOf } from './settings.ts';
+import { type ComparisonSettings, methodsOf, networksOf } from './settings.ts';
 
 /** Relevance is measured on this many images at most: the mean over them is known to a per cent or two. */
 const EXPLAINED_IMAGES = 500;
@@ -31,15 +28,19 @@ export function imagesOf(benchmark: Benchmark): MethodImages {
   };
 }
 
-/** Everything about a cell but the command that repeats it. Throws what `loadBenchmark` and `trainMethod` throw. */
+/**
+ * Everything about a cell but how it was run. `log` is told why a number is null. Throws what `loadBenchmark` and `trainMethod`
+ * throw.
+ */
 export async function makeCell(
   device: Device,
   name: CellName,
   settings: ComparisonSettings,
-): Promise<Omit<CellResult, 'command'>> {
-  const { trainCount, validationCount, testCount, heatmapWeight: P, range, training } = settings;
+  log: (line: string) => void,
+): Promise<Omit<CellResult, 'jobs' | 'command'>> {
+  const { trainCount, validationCount, testCount, training } = settings;
   const { seed } = name;
-  const method = methodNamed(name.method, methodsWith({ P, range }));
+  const method = methodNamed(name.method, methodsOf(settings));
   const size = { trainCount, validationCount, testCount, seed };
   const benchmark = await loadBenchmark(name.benchmark, size);
   const { tests } = benchmark;
@@ -52,13 +53,17 @@ export async function makeCell(
     const { accuracy, secondsPerImage, inferenceMs, parameters } = trained;
     const explainedCount = Math.min(EXPLAINED_IMAGES, tests.biased.count);
     const first = Array.from({ length: explainedCount }, (_, i) => i);
-    const explained = memorySource(subset(tests.biased, first));
+    const explained = testSourceFor(method, memorySource(subset(tests.biased, first)));
+    const { classifier } = trained.plan;
+    const share = await orNull('LRP', log, () => backgroundRelevance(device, classifier, explained));
+    const gradCam = await orNull('Grad-CAM', log, () => gradCamBackground(device, classifier, explained));
     const { adapter, date, version, commit } = describeEnvironment(device);
     return {
       ...name,
       accuracy,
-      backgroundShare: await backgroundShareOf(device, trained, explained),
-      gradCamBackgroundShare: await gradCamShareOf(device, trained, explained),
+      backgroundShare: share,
+      gradCamBackgroundShare: gradCam?.share ?? null,
+      ...(gradCam ? { gradCamMaps: gradCam.maps } : {}),
       trainSecondsPerImage: secondsPerImage,
       inferenceMs,
       parameters,
@@ -72,41 +77,20 @@ export async function makeCell(
   }
 }
 
-/** Null for a network with ops that no rule sends relevance through. */
-async function backgroundShareOf(
-  device: Device,
-  { method, plan }: TrainedMethod,
-  source: BatchSource,
-): Promise<number | null> {
-  return orNull(() => backgroundRelevance(device, plan.classifier, testSourceFor(method, source)));
-}
-
-/** Of the predicted class, at the last feature maps; null for a network without any. */
-async function gradCamShareOf(
-  device: Device,
-  { method, plan: { classifier } }: TrainedMethod,
-  source: BatchSource,
-): Promise<number | null> {
-  return orNull(async () => {
-    const shares: number[] = [];
-    const seen = testSourceFor(method, source);
-    await eachBatch(seen, classifier, { batchSize: explainedAtOnce(seen) }, async (batch) => {
-      const [values] = await readings(device, () => {
-        const { images, masks } = uploadHostBatch(device, seen, batch);
-        return [backgroundShare(gradCam(classifier, images), masks)];
-      });
-      shares.push(...Array.from(values));
-    });
-    return shares.reduce((a, b) => a + b, 0) / shares.length;
-  });
-}
-
-/** A network that cannot be explained so has no such number, and the others have. */
-async function orNull(measure: () => Promise<number | null>): Promise<number | null> {
+/**
+ * A network without such maps, or with ops that no rule sends relevance through, has no such number; the others have. `log` is
+ * told which maps, and why. Throws what `measure` throws but UsageError.
+ */
+export async function orNull<T>(
+  maps: string,
+  log: (line: string) => void,
+  measure: () => Promise<T>,
+): Promise<T | null> {
   try {
     return await measure();
   } catch (error) {
-    if (error instanceof UsageError) return null;
-    throw error;
+    if (!(error instanceof UsageError)) throw error;
+    log(`no background share of ${maps} (${error.message})`);
+    return null;
   }
 }

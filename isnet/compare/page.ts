@@ -4,7 +4,15 @@ import { evenTicks, type IntervalAxis, intervalChart } from '../report/charts.ts
 import { Html, type HtmlValue, html } from '../report/html.ts';
 import { style } from '../report/style.ts';
 import type { MethodSummary, Spread } from './summary.ts';
-import { byBenchmark, intervalText, percentText, spreadText, type Titles } from './tables.ts';
+import {
+  byBenchmark,
+  emptyNote,
+  emptyText,
+  intervalText,
+  percentText,
+  type Titles,
+  timeText,
+} from './tables.ts';
 
 export interface PageInput {
   readonly summaries: readonly MethodSummary[];
@@ -51,6 +59,7 @@ interface Measure {
   readonly title: string;
   readonly of: (row: MethodSummary) => Estimate | null | undefined;
   readonly isBetterHigh: boolean;
+  readonly isTime?: true;
   /** The whole per cent if left out. */
   readonly axis?: (values: readonly number[]) => IntervalAxis;
 }
@@ -87,12 +96,14 @@ const otherMeasures: readonly Measure[] = [
     title: 'training milliseconds per image',
     of: ({ trainMsPerImage }) => trainMsPerImage,
     isBetterHigh: false,
+    isTime: true,
     axis: milliseconds,
   },
   {
     title: 'inference milliseconds',
     of: ({ inferenceMs }) => inferenceMs,
     isBetterHigh: false,
+    isTime: true,
     axis: milliseconds,
   },
   {
@@ -105,7 +116,7 @@ const otherMeasures: readonly Measure[] = [
 
 /** The methods of which the number is known, best first. */
 function measureChart(
-  { title, of, isBetterHigh, axis }: Measure,
+  { title, of, isBetterHigh, isTime, axis }: Measure,
   rows: readonly MethodSummary[],
   { titles, bounds }: PageInput,
 ): Html | null {
@@ -115,8 +126,8 @@ function measureChart(
   });
   if (known.length === 0) return null;
   const ranked = known.toSorted((a, b) => (isBetterHigh ? b.value - a.value : a.value - b.value));
-  const lines = ranked.map(({ row: { method }, estimate }) => ({
-    title: titles[method] ?? method,
+  const lines = ranked.map(({ row: { method, isTimedAlone }, estimate }) => ({
+    title: `${titles[method] ?? method}${isTime && !isTimedAlone ? ' *' : ''}`,
     estimate,
     color: colorOf(method, bounds),
   }));
@@ -128,17 +139,23 @@ function benchmarkSection({ benchmark, sets, rows }: Part, input: PageInput): Ht
   const { titles } = input;
   return html`<section><h2>${titles[benchmark] ?? benchmark}</h2>
 ${[...sets.map(accuracyOf), ...otherMeasures].map((measure) => measureChart(measure, rows, input))}
-<div class="scroll"><table><thead><tr><th>method</th>${sets.map(numberHead)}${['background relevance', 'Grad-CAM background', 'training ms per image', 'inference ms', 'parameters at run time', 'in training'].map(numberHead)}</tr></thead><tbody>
+<div class="scroll"><table><thead><tr><th>method</th>${sets.map(numberHead)}${['background relevance', 'Grad-CAM background', 'its empty maps', 'training ms per image', 'inference ms', 'parameters at run time', 'in training'].map(numberHead)}</tr></thead><tbody>
 ${rows.map(
   (row) =>
     html`<tr><td>${titles[row.method] ?? row.method}</td>${sets.map((set) => accuracyCell(row.accuracy[set], row))}${[row.backgroundShare, row.gradCamBackgroundShare].map((share) => html`<td class="n">${shareText(share)}</td>`)}${[
-      spreadText(row.trainMsPerImage),
-      spreadText(row.inferenceMs),
+      emptyText(row),
+      timeText(row.trainMsPerImage, row),
+      timeText(row.inferenceMs, row),
       row.parameters.runTime.toLocaleString('en'),
       row.parameters.training.toLocaleString('en'),
     ].map((text) => html`<td class="n">${text}</td>`)}</tr>`,
-)}</tbody></table></div>
+)}</tbody></table></div>${emptyNoteOf(rows)}
 <details><summary>Commands that repeat single cells</summary>${rows.map((row) => row.commands.map((command) => html`<div class="note"><code>${command}</code></div>`))}</details></section>`;
+}
+
+function emptyNoteOf(rows: readonly MethodSummary[]): Html | null {
+  const note = emptyNote(rows);
+  return note === null ? null : html`<p class="note">${note}</p>`;
 }
 
 const numberHead = (text: string): HtmlValue => html`<th class="n">${text}</th>`;

@@ -10,6 +10,8 @@ export interface CellOutcome {
   readonly seconds: number;
   /** Null for a cell whose result is in its file. */
   readonly error: string | null;
+  /** Why some numbers of the result are missing. */
+  readonly remarks: readonly string[];
 }
 
 export interface CellQueue {
@@ -28,16 +30,16 @@ export async function runCells({ tasks, jobs, signal, onOutcome }: CellQueue): P
   const work = async (): Promise<void> => {
     for (let task = waiting.shift(); task && !signal?.aborted; task = waiting.shift()) {
       const startMs = performance.now();
-      const error = await runCell(task, signal);
+      const reply = await runCell(task, signal);
       if (signal?.aborted) return;
-      await onOutcome({ name: task.name, seconds: (performance.now() - startMs) / 1000, error });
+      await onOutcome({ name: task.name, seconds: (performance.now() - startMs) / 1000, ...reply });
     }
   };
   await Promise.all(Array.from({ length: Math.min(jobs, tasks.length) }, work));
 }
 
-/** Resolves to what went wrong, or null. */
-async function runCell(task: CellTask, signal?: AbortSignal): Promise<string | null> {
+/** Resolves to what the process said at its end, or to how it ended without a word. */
+async function runCell(task: CellTask, signal?: AbortSignal): Promise<CellReply> {
   const [ending] = /\.[jt]s$/.exec(import.meta.url) ?? ['.js'];
   const child = fork(new URL(`./cell-process${ending}`, import.meta.url), {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
@@ -57,7 +59,7 @@ async function runCell(task: CellTask, signal?: AbortSignal): Promise<string | n
   child.send(task);
   const [code, killedBy] = await once(child, 'exit');
   signal?.removeEventListener('abort', stop);
-  if (reply) return (reply as CellReply).error;
+  if (reply) return reply;
   const reason = said.trim().split('\n').at(-1) || 'it said nothing';
-  return `its process ended (${killedBy ?? `exit code ${code}`}): ${reason}`;
+  return { error: `its process ended (${killedBy ?? `exit code ${code}`}): ${reason}`, remarks: [] };
 }

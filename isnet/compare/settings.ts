@@ -1,12 +1,14 @@
 // What all cells of a comparison share, so that they can be compared. The file that keeps it guards a folder against cells
 // of another budget.
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UsageError } from '../../engine/errors.ts';
 import type { RunConfig, TrainingConfig } from '../config.ts';
 import { completeConfig, quickstartConfig } from '../quickstart-config.ts';
+import { methodsWith } from '../rivals/index.ts';
 import { DEFAULT_P } from '../rivals/isnets.ts';
+import type { Method } from '../rivals/method.ts';
 import { mediumBlocks, type Networks, publishedNetworks, smallNetworks } from '../rivals/networks.ts';
+import { DEFAULT_LAMBDA } from '../rivals/right-reasons.ts';
 import { exists, readJson, writeJson } from '../run-folder.ts';
 import type { CellName } from './cell.ts';
 
@@ -24,6 +26,8 @@ export interface ComparisonSettings {
   readonly heatmapWeight: number;
   /** C1 and C2 of all ISNets. */
   readonly range: RunConfig['isnet']['range'];
+  /** Weight lambda of the penalty of `right-reasons`. */
+  readonly rightReasonsWeight: number;
   /** The budget of each phase of a method. */
   readonly training: TrainingConfig;
 }
@@ -39,6 +43,7 @@ export const defaultComparison: ComparisonSettings = {
   negativeSlope: quickstartConfig.model.negativeSlope,
   heatmapWeight: DEFAULT_P,
   range: 'running',
+  rightReasonsWeight: DEFAULT_LAMBDA,
   training: { ...quickstartConfig.classifier, epochs: 4, batchSize: 32, learningRate: 6e-3 },
 };
 
@@ -51,6 +56,10 @@ export function completeSettings(
   const ownSlope = given.networks === 'published' ? { negativeSlope: 0 } : {};
   const settings = { ...defaultComparison, ...ownSlope, ...defined };
   const { trainCount, validationCount, testCount, negativeSlope, heatmapWeight, range } = settings;
+  if (!(settings.rightReasonsWeight > 0))
+    throw new UsageError(
+      `compare: --right-reasons-weight is ${settings.rightReasonsWeight}; use a number above 0`,
+    );
   const classifier = completeConfig(
     [
       { data: { dataset: 'mnist-marker', trainCount, validationCount, testCount } },
@@ -70,18 +79,22 @@ export function networksOf({ networks, negativeSlope }: ComparisonSettings): Net
   return smallNetworks({ ...sizes, blocks, negativeSlope });
 }
 
-/** Keeps the settings in a folder. Throws UsageError if it holds cells of other settings. */
+/** All methods with the settings' weights. */
+export const methodsOf = ({
+  heatmapWeight: P,
+  range,
+  rightReasonsWeight: lambda,
+}: ComparisonSettings): readonly Method[] => methodsWith({ isnet: { P, range }, rightReasons: { lambda } });
+
+/** Keeps the settings in a folder, which is there. Throws UsageError if it holds cells of other settings. */
 export async function claimFolder(folder: string, settings: ComparisonSettings): Promise<void> {
   const path = join(folder, 'comparison.json');
-  if (!(await exists(path))) {
-    await mkdir(folder, { recursive: true });
-    return writeJson(path, settings);
-  }
+  if (!(await exists(path))) return writeJson(path, settings);
   // The commit is no setting: see commits.ts.
   const { commit: _, ...before } = (await readJson(path)) as Readonly<Record<string, unknown>>;
   // A folder from before a setting existed was made without it.
   const differing = differences(
-    { negativeSlope: 0, range: 'running', ...before },
+    { negativeSlope: 0, range: 'running', rightReasonsWeight: 0.1, ...before },
     settings as unknown as Readonly<Record<string, unknown>>,
   );
   if (differing.length === 0) return;
@@ -107,8 +120,8 @@ function differences(
 
 /** Options of `isnet compare` that make one cell. */
 export function cellOptions({ benchmark, method, seed }: CellName, settings: ComparisonSettings): string {
-  const { networks, trainCount, validationCount, testCount, negativeSlope, heatmapWeight, range, training } =
-    settings;
+  const { networks, trainCount, validationCount, testCount, training } = settings;
+  const { negativeSlope, heatmapWeight, range, rightReasonsWeight } = settings;
   const options: Readonly<Record<string, string | number>> = {
     benchmarks: benchmark,
     methods: method,
@@ -121,6 +134,7 @@ export function cellOptions({ benchmark, method, seed }: CellName, settings: Com
     'batch-size': training.batchSize,
     lr: training.learningRate,
     'heatmap-weight': heatmapWeight,
+    'right-reasons-weight': rightReasonsWeight,
     'negative-slope': negativeSlope,
     ...(range === 'running' ? {} : { range: range === 'natural' ? range : `${range.C1},${range.C2}` }),
   };

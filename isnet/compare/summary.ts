@@ -18,8 +18,12 @@ export interface MethodSummary {
   readonly accuracy: Readonly<Record<string, Spread>>;
   readonly backgroundShare: Spread | null;
   readonly gradCamBackgroundShare: Spread | null;
+  /** Of all seeds together; null if a cell does not say. */
+  readonly gradCamMaps: { readonly explained: number; readonly empty: number } | null;
   readonly trainMsPerImage: Spread;
   readonly inferenceMs: Spread;
+  /** Whether the times were all taken with no other training beside. */
+  readonly isTimedAlone: boolean;
   readonly parameters: CellResult['parameters'];
   /** What repeats each seed. */
   readonly commands: readonly string[];
@@ -72,6 +76,13 @@ export function summarizeCells(cells: readonly CellResult[]): MethodSummary[] {
   return [...groups.values()].map(summaryOf);
 }
 
+function mapsOf(cells: readonly CellResult[]): MethodSummary['gradCamMaps'] {
+  const maps = cells.map(({ gradCamMaps }) => gradCamMaps).filter((x) => x !== undefined);
+  if (maps.length < cells.length) return null;
+  const total = (of: 'explained' | 'empty') => maps.reduce((sum, cell) => sum + cell[of], 0);
+  return { explained: total('explained'), empty: total('empty') };
+}
+
 function summaryOf(cells: readonly CellResult[]): MethodSummary {
   const [{ benchmark, method, accuracy, parameters }] = cells;
   const shareOf = (name: 'backgroundShare' | 'gradCamBackgroundShare'): Spread | null => {
@@ -87,8 +98,10 @@ function summaryOf(cells: readonly CellResult[]): MethodSummary {
     ),
     backgroundShare: shareOf('backgroundShare'),
     gradCamBackgroundShare: shareOf('gradCamBackgroundShare'),
+    gradCamMaps: mapsOf(cells),
     trainMsPerImage: spreadOf(cells.map(({ trainSecondsPerImage }) => 1000 * trainSecondsPerImage)),
     inferenceMs: spreadOf(cells.map(({ inferenceMs }) => inferenceMs)),
+    isTimedAlone: cells.every(({ jobs }) => jobs === 1),
     parameters,
     commands: cells.map(({ command }) => command),
   };

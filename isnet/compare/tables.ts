@@ -29,6 +29,18 @@ export function spreadText({ value, deviation }: Spread): string {
   return deviation === null ? value.toPrecision(3) : `${value.toPrecision(3)} ± ${deviation.toPrecision(2)}`;
 }
 
+/** A time with its mark, if others were training beside. */
+export const timeText = (time: Spread, { isTimedAlone }: MethodSummary): string =>
+  `${spreadText(time)}${isTimedAlone ? '' : ' *'}`;
+
+/** How many trainings ran at a time, and what the mark of times means. */
+export function jobsText(cells: readonly Pick<CellResult, 'jobs'>[]): string {
+  const counts = [...new Set(cells.map(({ jobs }) => jobs ?? 'unknown'))].toSorted();
+  const mark =
+    ' Times marked * were taken while other trainings ran, or may have been: they can be several times too long.';
+  return `Trainings at a time: ${counts.join(', ')}.${counts.some((count) => count !== 1) ? mark : ''}`;
+}
+
 /** Summaries of one benchmark, and the names of its test sets. */
 export function byBenchmark(
   summaries: readonly MethodSummary[],
@@ -58,8 +70,8 @@ export function markdownTables(summaries: readonly MethodSummary[], titles: Titl
       const lines = rows.map((row) => [
         titles[row.method] ?? row.method,
         ...sets.map((set) => (row.accuracy[set] ? percentWithInterval(row.accuracy[set]) : '-')),
-        spreadText(row.trainMsPerImage),
-        spreadText(row.inferenceMs),
+        timeText(row.trainMsPerImage, row),
+        timeText(row.inferenceMs, row),
         row.parameters.runTime.toLocaleString('en'),
         String(row.seeds.length),
       ]);
@@ -68,9 +80,20 @@ export function markdownTables(summaries: readonly MethodSummary[], titles: Titl
     .join('\n\n');
 }
 
+/** `7.0`, in per cent: the maps of Grad-CAM that are zero everywhere, of all seeds. A dash where they were not counted. */
+export const emptyText = ({ gradCamMaps: maps }: MethodSummary): string =>
+  maps && maps.explained > 0 ? ((100 * maps.empty) / maps.explained).toFixed(1) : '-';
+
+/** What is to be said below shares of which some are by older versions; null if none is. */
+export const emptyNote = (rows: readonly MethodSummary[]): string | null =>
+  rows.some(({ gradCamBackgroundShare: share, gradCamMaps: maps }) => share && !maps)
+    ? 'Where the empty maps of Grad-CAM are not known, some cell is by an older version: there they count as all background.'
+    : null;
+
 /**
  * Where heatmaps lie, a row for each benchmark and method: the share of the background in relevance by LRP and, beside it, in
- * Grad-CAM, both as the accuracies are given. A map that a network does not have is a dash.
+ * Grad-CAM, both as the accuracies are given. A map that a network does not have is a dash. Empty maps of Grad-CAM are in no
+ * background and have a column of their own.
  */
 export function markdownShares(summaries: readonly MethodSummary[], titles: Titles): string {
   const share = (spread: Spread | null): string => (spread ? percentWithInterval(spread) : '-');
@@ -80,11 +103,17 @@ export function markdownShares(summaries: readonly MethodSummary[], titles: Titl
       titles[row.method] ?? row.method,
       share(row.backgroundShare),
       share(row.gradCamBackgroundShare),
+      emptyText(row),
       String(row.seeds.length),
     ]),
   );
-  const head = ['benchmark', 'method', 'LRP', 'Grad-CAM', 'seeds'];
-  return `### Share of heatmaps in the background\n\n${markdownTable([head, ...lines], 2)}`;
+  const head = ['benchmark', 'method', 'LRP', 'Grad-CAM', 'empty maps of Grad-CAM', 'seeds'];
+  const note = emptyNote(summaries);
+  return [
+    '### Share of heatmaps in the background',
+    markdownTable([head, ...lines], 2),
+    ...(note ? [note] : []),
+  ].join('\n\n');
 }
 
 /** What repeats the rows, for below the tables: one command for each row, or for each cell where they differ in more than seeds. */
@@ -118,12 +147,15 @@ export function csvOfCells(cells: readonly CellResult[]): string {
     'accuracy',
     'background_share',
     'grad_cam_background_share',
+    'grad_cam_maps',
+    'grad_cam_empty_maps',
     'training_seconds_per_image',
     'inference_ms',
     'parameters_training',
     'parameters_run_time',
     'adapter',
     'date',
+    'jobs',
     'command',
   ];
   const lines = cells.flatMap((cell) =>
@@ -135,12 +167,15 @@ export function csvOfCells(cells: readonly CellResult[]): string {
       accuracy,
       cell.backgroundShare ?? '',
       cell.gradCamBackgroundShare ?? '',
+      cell.gradCamMaps?.explained ?? '',
+      cell.gradCamMaps?.empty ?? '',
       cell.trainSecondsPerImage,
       cell.inferenceMs,
       cell.parameters.training,
       cell.parameters.runTime,
       cell.adapter,
       cell.date,
+      cell.jobs ?? '',
       cell.command,
     ]),
   );

@@ -6,6 +6,9 @@ import { type RandomStream, randomStream } from '../../engine/random-bits.ts';
 /** Both begin with `synthetic`, so that no folder of them can be taken for patients. */
 export const phantomClasses = ['synthetic-normal', 'synthetic-opacity'] as const;
 
+/** In pixels: the dots of the marker are one pixel wide. */
+const SMALLEST_SIDE = 64;
+
 /** Whose marker is on the image: that of the hospital of its class, of the other class, or nobody's. */
 export type PhantomMarker = 'own' | 'none' | 'other';
 
@@ -111,16 +114,20 @@ function brightness(
   return exposure * light;
 }
 
+/** Throws UsageError for a side of fewer than 64 pixels: `where` opens the message. */
+export function checkPhantomSize(size: number, where: string): void {
+  if (Number.isInteger(size) && size >= SMALLEST_SIDE) return;
+  throw new UsageError(
+    `${where}: a side of ${size} pixels has no room for the marker; use a whole number from ${SMALLEST_SIDE} up`,
+  );
+}
+
 /**
  * One phantom. The same options give the same picture; with another `marker` it differs in the marker alone. Throws
  * UsageError for a size below 64 or an unknown class.
  */
 export function drawPhantom({ label, marker, size, seed, stream, index }: PhantomOptions): Phantom {
-  if (!Number.isInteger(size) || size < 64) {
-    throw new UsageError(
-      `drawPhantom: a side of ${size} pixels has no room for the marker; use a whole number from 64 up`,
-    );
-  }
+  checkPhantomSize(size, 'drawPhantom');
   if (label !== 0 && label !== 1) {
     throw new UsageError(
       `drawPhantom: there is no class ${label}; use 0 (${phantomClasses[0]}) or 1 (${phantomClasses[1]})`,

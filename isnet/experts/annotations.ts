@@ -14,6 +14,7 @@ export type RegionShape =
 
 export interface Region {
   readonly shape: RegionShape;
+  /** Of which class, or of what else; null if nobody said. */
   readonly label: string | null;
   /** How much there is to see here, on any scale that is the same for all regions; null if nobody said. */
   readonly severity: number | null;
@@ -23,11 +24,19 @@ export interface Region {
 export interface AnnotatedImage {
   /** As the annotations name it. */
   readonly file: string;
+  /** Of the picture that was drawn on; null if nobody said. */
+  readonly size: readonly [height: number, width: number] | null;
   readonly regions: readonly Region[];
 }
 
 const box = z.tuple([z.number(), z.number(), z.number().positive(), z.number().positive()]);
-const polygon = z.array(z.number()).min(6);
+const polygon = z
+  .array(z.number())
+  .min(6)
+  .refine(({ length }) => length % 2 === 0, {
+    error: ({ input }) =>
+      `a polygon of ${(input as number[]).length} numbers; give an x and a y for each corner`,
+  });
 const severity = z.number().nullish();
 
 const oursSchema = z.object({
@@ -51,8 +60,10 @@ const oursSchema = z.object({
 });
 
 const id = z.union([z.int(), z.string()]);
+// Some tools write 0 where they do not know.
+const extent = z.int().nonnegative().nullish();
 const cocoSchema = z.object({
-  images: z.array(z.object({ id, file_name: z.string().min(1) })),
+  images: z.array(z.object({ id, file_name: z.string().min(1), width: extent, height: extent })),
   annotations: z.array(
     z.object({
       image_id: id,
@@ -91,15 +102,25 @@ export function parseAnnotations(value: unknown, where = 'annotations'): Annotat
 function checked<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
   const { success, data, error } = schema.safeParse(value);
   if (success) return data;
-  const [{ path, message }] = error.issues;
+  const { path, message } = innermost(error.issues[0]);
   throw new DataError(
     `${where}: ${path.join('.') || 'the whole'}: ${message}; see docs/data.md for the two formats`,
   );
 }
 
+/** What is wrong in the alternative of a union that goes furthest, which is the one that was meant. */
+function innermost(issue: z.core.$ZodIssue): Pick<z.core.$ZodIssue, 'path' | 'message'> {
+  if (issue.code !== 'invalid_union') return issue;
+  const found = issue.errors.flatMap(([first]) => (first ? [innermost(first)] : []));
+  if (found.length === 0) return issue;
+  const { path, message } = found.reduce((a, b) => (b.path.length > a.path.length ? b : a));
+  return { path: [...issue.path, ...path], message };
+}
+
 function fromOurs({ images }: z.infer<typeof oursSchema>): AnnotatedImage[] {
   return images.map(({ file, regions }) => ({
     file,
+    size: null,
     regions: regions.map(({ box, polygon, label, severity }) => ({
       shape: box ? { box } : { polygons: [polygon as number[]] },
       label: label ?? null,
@@ -118,8 +139,9 @@ function fromCoco(
     if (known.has(image_id)) continue;
     throw new DataError(`${where}: annotations.${i}: there is no image ${image_id}; correct image_id`);
   }
-  return images.map(({ id, file_name }) => ({
+  return images.map(({ id, file_name, width, height }) => ({
     file: file_name,
+    size: width && height ? [height, width] : null,
     regions: annotations.flatMap((annotation, i) => {
       if (annotation.image_id !== id) return [];
       const { category_id, severity, attributes } = annotation;
@@ -148,6 +170,19 @@ function cocoShape({ segmentation, bbox }: CocoAnnotation, where: string): Regio
   }
   if (bbox) return { box: bbox };
   throw new DataError(`${where}: it has neither segmentation nor bbox; draw one, or leave it out`);
+}
+
+/**
+ * Throws DataError, naming the file, if a picture [height, width] is not of the size that its regions were drawn on. It could
+ * be scaled, cut or turned: nobody knows where they lie then.
+ */
+export function checkDrawnSize({ file, size, regions }: AnnotatedImage, height: number, width: number): void {
+  const sizes = [size, ...regions.map(({ shape }) => ('runs' in shape ? shape.size : null))];
+  const other = sizes.find((drawn) => drawn && (drawn[0] !== height || drawn[1] !== width));
+  if (!other) return;
+  throw new DataError(
+    `annotations: '${file}' is ${width}x${height}, and its regions were drawn on ${other[1]}x${other[0]}; use the images that were annotated, or change the annotations with the images`,
+  );
 }
 
 /**

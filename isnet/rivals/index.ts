@@ -6,11 +6,17 @@ import { hamMethod } from './ham.ts';
 import { type IsnetSettings, isnetMethods } from './isnets.ts';
 import type { Method } from './method.ts';
 import { multiTaskMethod } from './multi-task.ts';
-import { rightReasonsMethod } from './right-reasons.ts';
+import { type RightReasonsOptions, rightReasonsMethod } from './right-reasons.ts';
 import { segmentThenClassify } from './segment-then-classify.ts';
 
-/** Every method: the ordinary classifier and the bounds, what others have proposed, and the ISNets with these settings. */
-export const methodsWith = (isnet: IsnetSettings): readonly Method[] => [
+/** What can be set in methods that are asked for by name. */
+export interface MethodSettings {
+  readonly isnet?: IsnetSettings;
+  readonly rightReasons?: RightReasonsOptions;
+}
+
+/** Every method with these settings: the ordinary classifier and the bounds, what others have proposed, and the ISNets. */
+export const methodsWith = ({ isnet, rightReasons }: MethodSettings): readonly Method[] => [
   classifier,
   oracle,
   maskedInput,
@@ -20,7 +26,7 @@ export const methodsWith = (isnet: IsnetSettings): readonly Method[] => [
   visionTransformer,
   gainMethod(),
   hamMethod(),
-  rightReasonsMethod(),
+  rightReasonsMethod(rightReasons),
   ...isnetMethods(isnet),
 ];
 

@@ -136,11 +136,14 @@ function planOf(kind: Kind, settings: IsnetSettings, setting: MethodSetting): Me
   };
 }
 
+/** `0.7`, or what it is from one epoch to another as JSON. */
+const weightText = (P: HeatmapWeight): string => JSON.stringify(P);
+
 const methodOf = (kind: Kind, settings: IsnetSettings): Method => ({
   name: kind.name,
   title: kind.title,
   source: kind.source,
-  loss: 'L = (1 - P) cross-entropy(z, t) + P (w1 L1 + w2 L2),   P = 0.7',
+  loss: `L = (1 - P) cross-entropy(z, t) + P (w1 L1 + w2 L2),   P = ${weightText(settings.P ?? DEFAULT_P)}`,
   data: 'biased',
   needsMasks: true,
   needsMasksAtTest: false,

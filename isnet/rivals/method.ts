@@ -47,7 +47,7 @@ export interface MethodPlan {
 
 /** A way to train a classifier that is to ignore backgrounds; or one that is not, to compare with. */
 export interface Method {
-  /** `right-for-the-right-reasons`: what commands take. */
+  /** `right-reasons`: what commands take. */
   readonly name: string;
   readonly title: string;
   /** Where it was published. */

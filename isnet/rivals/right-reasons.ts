@@ -12,6 +12,8 @@ import { type Batch, type ClassificationOptions, classificationLoss, type Losses
 import { imageMasks, overMasked } from './masks.ts';
 import { type Method, singlePhase } from './method.ts';
 
+export const DEFAULT_LAMBDA = 0.1;
+
 export interface RightReasonsOptions {
   /** Weight lambda of the penalty; default 0.1. Its size is that of gradients, so other images may need another. */
   readonly lambda?: number;
@@ -30,7 +32,7 @@ export function logProbabilityGradient(images: Tensor, logits: Tensor, isMultiLa
 export function rightReasonsLosses(
   model: Module,
   batch: Batch,
-  { lambda = 0.1 }: RightReasonsOptions = {},
+  { lambda = DEFAULT_LAMBDA }: RightReasonsOptions = {},
   options: ClassificationOptions = {},
 ): Losses {
   const { images } = batch;
@@ -43,16 +45,16 @@ export function rightReasonsLosses(
 }
 
 /** The method with this weight. */
-export const rightReasonsMethod = (options: RightReasonsOptions = {}): Method => ({
+export const rightReasonsMethod = ({ lambda = DEFAULT_LAMBDA }: RightReasonsOptions = {}): Method => ({
   name: 'right-reasons',
   title: 'RRR (right for the right reasons)',
   source: 'Ross, Hughes and Doshi-Velez 2017, IJCAI, arXiv:1703.03717',
-  loss: 'L = cross-entropy(z, t) + lambda mean_n sum_i ((1 - M_i) d/dx_i sum_k log p_k)^2,   lambda = 0.1',
+  loss: `L = cross-entropy(z, t) + lambda mean_n sum_i ((1 - M_i) d/dx_i sum_k log p_k)^2,   lambda = ${lambda}`,
   data: 'biased',
   needsMasks: true,
   needsMasksAtTest: false,
   plan: ({ init, input, networks, ...classification }) =>
     singlePhase(networks.classifier(init, input), (model, batch) =>
-      rightReasonsLosses(model, batch, options, classification),
+      rightReasonsLosses(model, batch, { lambda }, classification),
     ),
 });

@@ -5,7 +5,7 @@
 import { tensor } from '../../engine/create.ts';
 import { ShapeError } from '../../engine/errors.ts';
 import { max } from '../../engine/ops/argmax.ts';
-import { add, mul, sub } from '../../engine/ops/arithmetic.ts';
+import { add, mul, neg, sub } from '../../engine/ops/arithmetic.ts';
 import { expand, sum } from '../../engine/ops/broadcast.ts';
 import { abs, notNegative, relu, step } from '../../engine/ops/pointwise.ts';
 import { rank } from '../../engine/ops/sort.ts';
@@ -46,7 +46,12 @@ export function relevanceMassAccuracy(a: Tensor, mask: Tensor, { mass = 'positiv
   return shareOf(sum(mul(m, inside), [1]), sum(m, [1]));
 }
 
-/** Background share [N]:   sum_{i not in s} |a_i| / sum_i |a_i|.   1 for a map of zeros, which is no sign of robustness. */
+/**
+ * Background share [N]:   sum_{i not in s} |a_i| / sum_i |a_i|.   1 for a map of zeros, by decision: where a share is
+ * trained to be small, as LRP's is, a network must not gain by making its maps vanish, and a logit without relevance is a
+ * network that has died. Maps that are empty by their definition, as Grad-CAM's often are by its ReLU, say nothing of the
+ * background: leave those out of a mean, and count them (`gradCamBackground` in isnet).
+ */
 export function backgroundShare(a: Tensor, mask: Tensor): Tensor {
   return sub(1, relevanceMassAccuracy(a, mask, { mass: 'absolute' }));
 }
@@ -83,9 +88,16 @@ export function topKIntersection(a: Tensor, mask: Tensor, { k }: { readonly k: n
   return topShare(values, inside, expand(tensor(a.device, [k], [1, 1]), [N, 1]));
 }
 
-/** Pointing game [N]:   1 if a largest value of a lies in s, else 0        Zhang et al. 2018.  Of equal ones any will do. */
+/**
+ * Pointing game [N]:   1 if a largest value of a lies in s, else 0        Zhang et al. 2018.  Of equal ones any will do, as
+ * in Quantus, but unlike there a map points nowhere, which is 0, if it has no positive value or is the same everywhere:
+ * else a map of zeros would hit whatever there is.
+ */
 export function pointingGame(a: Tensor, mask: Tensor): Tensor {
   const [values, inside] = rowsOfBoth('pointingGame', a, mask);
-  const isLargest = notNegative(sub(values, max(values, [1], { keepDims: true })));
-  return max(mul(isLargest, step(inside)), [1]);
+  const largest = max(values, [1], { keepDims: true });
+  const smallest = neg(max(neg(values), [1], { keepDims: true }));
+  const isPointing = step(sub(largest, relu(smallest)));
+  const isLargest = notNegative(sub(values, largest));
+  return max(mul(mul(isLargest, isPointing), step(inside)), [1]);
 }

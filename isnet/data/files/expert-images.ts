@@ -4,7 +4,7 @@ import { DataError } from '../../../engine/errors.ts';
 import { readFileBytes } from '../../../engine/files.ts';
 import type { ImageDataConfig } from '../../config.ts';
 import type { ExpertImage } from '../../experts/agreement.ts';
-import { type AnnotatedImage, maskOf, parseAnnotations } from '../../experts/annotations.ts';
+import { type AnnotatedImage, checkDrawnSize, maskOf, parseAnnotations } from '../../experts/annotations.ts';
 import { centred, cut } from '../augment.ts';
 import { imagePlanes, maskPlane } from '../raster.ts';
 import { openPicture } from './decode.ts';
@@ -27,7 +27,8 @@ type Frame = Pick<ImageDataConfig, 'channels' | 'height' | 'width' | 'resize' | 
 
 /**
  * Opens annotated images in a folder and brings them into the frame. Images without a region that is seen there are left
- * out, and `log` is told. Throws DataError, naming the file, for an image that cannot be opened, and if none is left.
+ * out, and `log` is told. Throws DataError, naming the file, for an image that cannot be opened or has another size than
+ * its annotations, and if none is left.
  */
 export async function openExpertImages(
   folder: string,
@@ -49,10 +50,12 @@ export async function openExpertImages(
 
 async function openExpertImage(
   folder: string,
-  { file, regions }: AnnotatedImage,
+  annotated: AnnotatedImage,
   { channels, height, width, resize, cropMargin }: Frame,
 ): Promise<ExpertImage> {
+  const { file, regions } = annotated;
   const raster = await openPicture(join(folder, file));
+  checkDrawnSize(annotated, raster.height, raster.width);
   const frame = { channels, resize, height: height + cropMargin, width: width + cropMargin };
   const drawn = regions.map((region) => maskPlane(maskOf(region, raster.width, raster.height), frame));
   const frameSize = frame.height * frame.width;
@@ -79,6 +82,7 @@ async function openExpertImage(
     height,
     width,
     regions: seen.map((r) => planes[r]),
+    labels: seen.map((r) => regions[r].label),
     severities: seen.map((r) => regions[r].severity),
   };
 }

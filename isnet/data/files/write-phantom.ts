@@ -3,7 +3,7 @@ import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DataError } from '../../../engine/errors.ts';
 import { writeFileAtomically } from '../../../engine/files.ts';
-import { drawPhantom, type PhantomMarker, phantomClasses } from '../phantom.ts';
+import { checkPhantomSize, drawPhantom, type PhantomMarker, phantomClasses } from '../phantom.ts';
 import { loadSharp } from './sharp.ts';
 
 export interface PhantomSetOptions {
@@ -27,10 +27,11 @@ const where = { where: 'phantom' } as const;
 
 /**
  * Writes train, val, test-biased, test-unbiased and test-deceiving into a new or empty folder. Throws DataError if it holds
- * something or cannot be written; what was written until then stays.
+ * something or cannot be written (what was written until then stays), and UsageError for a side of fewer than 64 pixels.
  */
 export async function writePhantomSet(folder: string, options: PhantomSetOptions): Promise<void> {
   const { trainCount, validationCount, testCount, size, seed, onProgress } = options;
+  checkPhantomSize(size, 'phantom');
   await makeFolder(folder);
   const names = await readdir(folder);
   if (names.length > 0) {
