@@ -179,7 +179,8 @@ describe.skipIf(!hasAdapter)('a run on a folder of images', () => {
     expect(exitCode).toBe(1);
   });
 
-  test('begins with the weights of another run, all but its last layer', async () => {
+  // Makes a ResNet-18, hence slow.
+  test('begins with the weights of another run, all but its last layer', { timeout: 120_000 }, async () => {
     const first = join(run, 'weights', 'last.safetensors');
     const args = ['--weights', first, '--epochs', '1', '--lr', '1e-30', '--method', 'classifier'];
     expect((await train(images, 'second', ...args)).errors).toBe('');
