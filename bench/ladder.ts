@@ -8,7 +8,7 @@ import { openDevice } from '../engine/node-device.ts';
 import { possibleConvVariants } from '../engine/ops/conv-plan.ts';
 import { possibleVariants } from '../engine/ops/gemm-variants.ts';
 import { quantile } from '../isnet/evaluation/bootstrap.ts';
-import { msPerCall, takeTurns } from '../isnet/take-turns.ts';
+import { msPerCall, type TimedWork, takeTurns } from '../isnet/take-turns.ts';
 import { casesFor } from './all-cases.ts';
 import type { BenchCase } from './case.ts';
 import { convCases } from './conv.ts';
@@ -22,8 +22,8 @@ const SLOW_MS = 2000;
 interface Rung {
   readonly name: string;
   readonly device: GpuDevice;
-  /** Whether the last convolution that was planned could go that way. */
-  readonly isTaken: () => boolean;
+  /** Whether it can take this work, which may be run once to see. */
+  readonly takes: (work: TimedWork) => Promise<boolean>;
 }
 
 /** Convolutions as products, whatever way would be faster. */
@@ -39,7 +39,13 @@ async function openWay(way: ConvVariant): Promise<Rung> {
     return way;
   };
   const device = await openDevice({ profile: { chooseConv } });
-  return { name: way, device, isTaken: () => isPossible };
+  const takes = async (work: TimedWork): Promise<boolean> => {
+    // Only a convolution is asked for its way, when it is planned.
+    isPossible = false;
+    await msPerCall(work, 1);
+    return isPossible;
+  };
+  return { name: way, device, takes };
 }
 
 async function openRungs(profile: AdapterProfile, wanted: string | undefined): Promise<Rung[]> {
@@ -47,7 +53,7 @@ async function openRungs(profile: AdapterProfile, wanted: string | undefined): P
   const rungs: Rung[] = [];
   for (const name of possibleVariants(profile).filter(isWanted)) {
     const device = await openDevice({ profile: { chooseGemm: () => name, chooseConv: asProduct } });
-    rungs.push({ name, device, isTaken: () => true });
+    rungs.push({ name, device, takes: async () => true });
   }
   for (const way of ways.filter(isWanted)) rungs.push(await openWay(way));
   return rungs;
@@ -66,11 +72,7 @@ interface Reached {
 async function climb(bench: BenchCase, rungs: readonly Rung[], rounds: number): Promise<(Reached | null)[]> {
   const works = rungs.map(({ device }) => ({ device, ...bench.prepare(device, false) }));
   const isTaken: boolean[] = [];
-  for (const [i, { isTaken: wasTaken }] of rungs.entries()) {
-    // Planned, and so asked for the way of a convolution; products of matrices are not.
-    if (bench.family !== 'matmul') await msPerCall(works[i], 1);
-    isTaken.push(bench.family === 'matmul' ? !isWay(rungs[i].name) : wasTaken());
-  }
+  for (const [i, { takes }] of rungs.entries()) isTaken.push(await takes(works[i]));
   const isWorthwhile = (ms: number): boolean => ms < SLOW_MS;
   const taken = works.filter((_, i) => isTaken[i]);
   const times = await takeTurns(taken, { rounds, turnMs: TURN_MS, isWorthwhile });
@@ -86,8 +88,6 @@ async function climb(bench: BenchCase, rungs: readonly Rung[], rounds: number): 
   });
   return isTaken.map((is) => (is ? (reached.shift() ?? null) : null));
 }
-
-const isWay = (name: string): boolean => (ways as readonly string[]).includes(name);
 
 interface Options {
   readonly json?: boolean;

@@ -95,16 +95,22 @@ ${found.accuracyAfter ? shareCell(found.accuracyAfter) : html`<td class="n">–<
 ${table(html`<th>model</th><th>background</th>${numberHeads('other answer', "predicted logit's change", 'mean |change|', 'relative to spread', 'accuracy after')}`, rows)}</section>`;
 }
 
+/** The first cell of rows about one of the models, with its colour. */
+function modelCellOf(name: ModelEvaluation['name'], models: readonly ModelEvaluation[]): Html {
+  const color = models.findIndex((model) => model.name === name);
+  return modelCell(models[color], color);
+}
+
 /** Which units of the object the background silences, which no heatmap shows. */
 export function silencedSection(
   silenced: readonly SilencedModel[],
   models: readonly ModelEvaluation[],
 ): Html | null {
   const rows = silenced.flatMap(({ name, silencing }) => {
-    const color = models.findIndex((model) => model.name === name);
+    const cell = modelCellOf(name, models);
     return (silencing?.layers ?? []).map(
       ({ layer, firing, silenced: share, accuracyRestored }) =>
-        html`<tr>${modelCell(models[color], color)}<td>${layer}</td><td class="n">${percent(firing)}</td><td class="n">${percent(share)}</td>${shareCell(accuracyRestored)}${shareCell(silencing?.accuracy ?? null)}${shareCell(silencing?.objectAccuracy ?? null)}</tr>`,
+        html`<tr>${cell}<td>${layer}</td><td class="n">${percent(firing)}</td><td class="n">${percent(share)}</td>${shareCell(accuracyRestored)}${shareCell(silencing?.accuracy ?? null)}${shareCell(silencing?.objectAccuracy ?? null)}</tr>`,
     );
   });
   if (rows.length === 0) return null;
@@ -119,10 +125,10 @@ export function logitsSection(
   models: readonly ModelEvaluation[],
 ): Html | null {
   const rows = found.flatMap(({ name, logits }) => {
-    const color = models.findIndex((model) => model.name === name);
+    const cell = modelCellOf(name, models);
     return (logits?.ranks ?? []).map(
       ({ relevance, share }, rank) =>
-        html`<tr>${modelCell(models[color], color)}<td>${logitTitle(rank)}</td>${numberCell(relevance, 2)}${shareCell(share, 2)}</tr>`,
+        html`<tr>${cell}<td>${logitTitle(rank)}</td>${numberCell(relevance, 2)}${shareCell(share, 2)}</tr>`,
     );
   });
   if (rows.length === 0) return null;
