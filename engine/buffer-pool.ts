@@ -75,7 +75,7 @@ export class BufferPool {
     // Also of a size that is no number.
     if (!(bytes <= limit)) {
       throw new OutOfMemoryError(
-        `${where()}: a tensor of ${elementCount} elements needs ${bytes} bytes and this adapter binds at most ${limit}; use a smaller batch`,
+        `${where()}: a buffer of ${elementCount} elements needs ${bytes} bytes and this adapter binds at most ${limit}; use a smaller batch`,
       );
     }
     const block = this.#free.get(bytes)?.pop() ?? this.#create(where, bytes);
@@ -155,7 +155,7 @@ export class BufferPool {
     this.#free.clear();
   }
 
-  report(): MemoryReport {
+  report(): Omit<MemoryReport, 'tensorCount'> {
     return {
       heldBytes: this.#heldBytes,
       usedBytes: this.#usedBytes,

@@ -9,6 +9,7 @@ import { type Device, release, Tensor } from './tensor.ts';
 import {
   type CompileOptions,
   isRecordingDevice,
+  RECOMPUTES,
   type Recording,
   type RecordingDevice,
   Trace,
@@ -58,6 +59,10 @@ export function capture<Inputs extends NamedTensors, Outputs extends NamedTensor
   step: (inputs: Inputs) => Outputs,
   options: CompileOptions = {},
 ): CapturedStep<Inputs, Outputs> {
+  const { recompute = 'none' } = options;
+  if (!RECOMPUTES.includes(recompute)) {
+    throw new UsageError(`capture: recompute is '${recompute}'; use ${RECOMPUTES.join(', ')}`);
+  }
   const entries = new Map<string, Entry<Inputs>>();
 
   const drop = (key: string, { trace, recording, slots }: Entry<Inputs>): void => {
@@ -69,9 +74,7 @@ export function capture<Inputs extends NamedTensors, Outputs extends NamedTensor
 
   const entryFor = (recorder: RecordingDevice, inputs: Inputs): Entry<Inputs> => {
     checkInputs(device, inputs);
-    const key = Object.entries(inputs)
-      .map(([name, t]) => name + formatShape(t.shape))
-      .join();
+    const key = JSON.stringify(Object.entries(inputs).map(([name, { shape }]) => [name, shape]));
     const known = entries.get(key);
     if (known && !known.recording.isStale()) {
       // The last to go: entries are in the order of their last call.
@@ -118,6 +121,9 @@ export function capture<Inputs extends NamedTensors, Outputs extends NamedTensor
 }
 
 function checkInputs(device: Device, inputs: NamedTensors): void {
+  if (inputs === null || typeof inputs !== 'object') {
+    throw new UsageError(`capture: the step was called with ${inputs}; pass an object of tensors, { x }`);
+  }
   for (const [name, t] of Object.entries(inputs)) {
     if (!(t instanceof Tensor) || t.isReleased || t.device !== device) {
       throw new UsageError(

@@ -58,6 +58,7 @@ export class CpuDevice implements Device {
       usedBytes: this.#usedBytes,
       peakBytes: this.#peakBytes,
       blockCount: this.#blockCount,
+      tensorCount: this.recorder.liveCount,
     };
   }
 

@@ -4,7 +4,7 @@ import { boundStep, type StepContext } from './bound-step.ts';
 import { type BufferBlock, BufferPool } from './buffer-pool.ts';
 import { CommandQueue } from './command-queue.ts';
 import type { AdapterProfile, Operand } from './dispatch.ts';
-import { DeviceError, IsnetError, OutOfMemoryError } from './errors.ts';
+import { DeviceError, IsnetError, OutOfMemoryError, UsageError } from './errors.ts';
 import { BUFFER_USAGE, MAP_READ } from './gpu-flags.ts';
 import { GpuRecording } from './gpu-recording.ts';
 import { waitPolitely } from './patience.ts';
@@ -236,10 +236,13 @@ export class GpuDevice implements RecordingDevice {
 
   /**
    * Runs `work`, which may be async, with a timestamp around every kernel. Rejects as `work` does, and with DeviceError
-   * where the adapter has no timestamps or is lost.
+   * where the adapter has no timestamps or is lost, and with UsageError while other work is profiled.
    */
   async profileDispatches(work: () => unknown): Promise<DispatchTime[]> {
     this.#checkUsable('profile');
+    if (this.#queue.profiler) {
+      throw new UsageError('profile: this device profiles other work already; wait until that has ended');
+    }
     const profiler = new Profiler(this.#device);
     this.#queue.submit();
     this.#queue.profiler = profiler;
@@ -258,7 +261,7 @@ export class GpuDevice implements RecordingDevice {
   }
 
   memory(): MemoryReport {
-    return this.#pool.report();
+    return { ...this.#pool.report(), tensorCount: this.recorder.liveCount };
   }
 
   /** Destroys buffers that nothing uses, e.g. between training and evaluation. */

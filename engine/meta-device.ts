@@ -36,7 +36,7 @@ export class MetaDevice implements Device {
   flush(): void {}
 
   memory(): MemoryReport {
-    return { heldBytes: 0, usedBytes: 0, peakBytes: 0, blockCount: 0 };
+    return { heldBytes: 0, usedBytes: 0, peakBytes: 0, blockCount: 0, tensorCount: this.recorder.liveCount };
   }
 
   async close(): Promise<void> {}

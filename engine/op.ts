@@ -20,8 +20,11 @@ export function attrsKey(attrs: unknown): string {
   );
 }
 
-/** The device that all inputs share; a meta tensor among them makes the result a meta tensor. */
+/** The device that all inputs share; a meta tensor among them makes the result a meta tensor. Throws UsageError on other things. */
 function commonDevice(op: string, inputs: readonly Tensor[]): Device {
+  for (const input of inputs) {
+    if (!(input instanceof Tensor)) throw new UsageError(`${op}: ${input} is no tensor; pass live tensors`);
+  }
   let device = inputs[0].device;
   for (const { device: other } of inputs) {
     if (other === device) continue;

@@ -50,6 +50,9 @@ const BIND_GROUP_LIMIT = 256;
 // Each set of shapes and attributes has a plan. A program that never meets the same set twice must not fill the memory.
 const PLAN_LIMIT = 4096;
 
+// A program that fuses other chains in every recording makes other pipelines, too. Trainings need tens of them.
+const PIPELINE_LIMIT = 1024;
+
 /** Field names of `struct Params { a: u32, ... }` in a program, in order. */
 function paramFields(program: string): string[] {
   const body = /struct Params\s*\{([^}]*)\}/.exec(program)?.[1] ?? '';
@@ -73,7 +76,7 @@ export class ProgramCache {
     this.#adapter = adapter;
   }
 
-  /** Number of distinct pipelines compiled so far. */
+  /** Number of distinct pipelines remembered at the moment. */
   get pipelineCount(): number {
     return this.#pipelines.size;
   }
@@ -139,9 +142,15 @@ export class ProgramCache {
             { cause },
           );
         });
-        this.#pipelines.set(program, await compiled);
+        this.#remember(program, await compiled);
       }),
     );
+  }
+
+  #remember(program: string, pipeline: GPUComputePipeline): void {
+    // Whoever uses the others keeps them.
+    if (this.#pipelines.size >= PIPELINE_LIMIT) this.#pipelines.clear();
+    this.#pipelines.set(program, pipeline);
   }
 
   #descriptor(program: string, { shader, operandsShader }: Dispatch): GPUComputePipelineDescriptor {
@@ -156,7 +165,7 @@ export class ProgramCache {
     let pipeline = this.#pipelines.get(program);
     if (!pipeline) {
       pipeline = this.#device.createComputePipeline(this.#descriptor(program, dispatch));
-      this.#pipelines.set(program, pipeline);
+      this.#remember(program, pipeline);
     }
     if (workgroups.some((n) => n > this.#device.limits.maxComputeWorkgroupsPerDimension)) {
       throw new DeviceError(

@@ -70,7 +70,7 @@ function recordingIs<T>(isRecording: boolean, { recorder }: Device, fn: () => T)
 
 /** A fresh recorder: recording, no open scope. */
 export function createRecorder(): Recorder {
-  return { isRecording: true, frames: [], nextId: 0, trace: null };
+  return { isRecording: true, frames: [], nextId: 0, liveCount: 0, trace: null };
 }
 
 /** Throws UsageError if what `who` returned is a promise: nobody would wait for it. */

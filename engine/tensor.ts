@@ -83,6 +83,8 @@ export interface Recorder {
   /** Tensors made in each open scope, innermost last. */
   readonly frames: Set<Tensor>[];
   nextId: number;
+  /** Tensors of the device that are not released yet. */
+  liveCount: number;
   /** While a step is captured: what takes note of its ops in place of the device. */
   trace: (OpSink & { readonly id: number }) | null;
 }
@@ -105,6 +107,8 @@ export interface MemoryReport {
   readonly peakBytes: number;
   /** Blocks in use. A tensor and its reshapes share one; the results of a recording share few. */
   readonly blockCount: number;
+  /** Live tensors: a tensor and its reshapes each count, and so do the inputs of recordings. */
+  readonly tensorCount: number;
 }
 
 /** Where tensors live and ops run. */
@@ -148,6 +152,7 @@ export class Tensor {
     this.storage = storage;
     this.origin = origin;
     storage.owners++;
+    device.recorder.liveCount++;
     device.recorder.frames.at(-1)?.add(this);
   }
 
@@ -167,6 +172,7 @@ export function release(t: Tensor): void {
   if (!storage) return;
   t.storage = null;
   t.memo = null;
+  t.device.recorder.liveCount--;
   storage.owners--;
   if (storage.owners === 0) t.device.release(storage);
 }

@@ -132,7 +132,8 @@ export interface RecordingDevice extends Device {
 /**
  * What may be computed again: nothing; all but products of matrices and convolutions, whose results stay; or these too.
  */
-export type Recompute = 'none' | 'cheap' | 'all';
+export const RECOMPUTES = ['none', 'cheap', 'all'] as const;
+export type Recompute = (typeof RECOMPUTES)[number];
 
 export interface CompileOptions {
   /** What may be computed again to save memory; see `Recompute`. Default 'none'. */

@@ -1,6 +1,7 @@
 // What a configuration may say: every setting, with the values that it may have. Checked here once, so that the code behind
 // it need not ask again. The values a user leaves out are in quickstart-config.ts.
 import { z } from 'zod';
+import { RECOMPUTES } from '../engine/trace.ts';
 import { type ModelName, models } from '../nn/models/index.ts';
 import { type BenchmarkName, benchmarkNames } from './benchmarks/names.ts';
 
@@ -42,7 +43,7 @@ export const choices = {
   propagation: ['lrp', 'flex', 'gradient-input', 'grad-cam'],
   foreground: ['L2', 'hybrid'],
   gradientPolicy: ['detach', 'keep'],
-  recompute: ['none', 'cheap', 'all'],
+  recompute: RECOMPUTES,
 } as const;
 
 /** Pixels of the network input by which masks grow in all directions; runs from before there was a margin have none. */

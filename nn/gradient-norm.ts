@@ -6,8 +6,9 @@ import { scope, withoutRecording } from '../engine/scope.ts';
 import type { Device, Tensor } from '../engine/tensor.ts';
 import { blocksOf } from './flat-parameters.ts';
 
-/** Euclidean norm over all gradients together. Returns []. */
+/** Euclidean norm over all gradients together. Returns []. Throws UsageError where there is none: who has no tensor has no device. */
 export function globalNorm(gradients: readonly Tensor[]): Tensor {
+  if (gradients.length === 0) throw new UsageError('globalNorm: no gradients; pass at least one');
   return normOf(blocksOf(gradients).map((block) => block.join(gradients)));
 }
 
@@ -19,6 +20,7 @@ export function clip(blocks: readonly Tensor[], maxNorm: number): Tensor[] {
   if (!(maxNorm > 0)) {
     throw new UsageError(`clipByGlobalNorm: maxNorm is ${maxNorm}; use a number above 0, or do not clip`);
   }
+  if (blocks.length === 0) return [];
   const ratio = div(maxNorm, add(normOf(blocks), 1e-6));
   const factor = neg(maximum(neg(ratio), -1));
   return blocks.map((g) => mul(g, factor));

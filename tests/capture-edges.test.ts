@@ -26,6 +26,31 @@ withGpu((device) => {
 
 const vector = (...values: number[]): Tensor => keep(tensor(gpu, values, [values.length]));
 
+describe('what cannot be a step', () => {
+  test('is said at the door', () => {
+    const step = capture(gpu, ({ x, y }: { x: Tensor; y: Tensor }) => ({ sum: add(x, y) }));
+    const inputs = { x: vector(1) } as { x: Tensor; y: Tensor };
+    expect(() => step(inputs)).toThrow(/^add: undefined is no tensor/);
+    expect(() => step(undefined as unknown as typeof inputs)).toThrow(
+      /^capture: the step was called with undefined/,
+    );
+    const recompute = 'some' as 'none';
+    expect(() => capture(gpu, () => ({}), { recompute })).toThrow(
+      /^capture: recompute is 'some'; use none, cheap, all/,
+    );
+  });
+
+  test('are inputs whose names and shapes read alike in a row', async () => {
+    const total = capture(gpu, (inputs: Record<string, Tensor>) => ({
+      sum: Object.values(inputs).reduce((a, b) => add(a, b)),
+    }));
+    const [a, b] = [vector(1, 2), vector(3, 4)];
+    expect((await valuesOf(total({ a, b }))).sum).toEqual([4, 6]);
+    expect((await valuesOf(total({ 'a[2],b': b }))).sum).toEqual([3, 4]);
+    total.dispose();
+  });
+});
+
 describe('an output', () => {
   test('may be numbers that the step only hands on', async () => {
     const captured = capture(gpu, () => ({ numbers: literal(gpu, [1, 2, 3], [3]) }));
@@ -282,6 +307,15 @@ describe('a profile', () => {
     raw.queue.submit([encoder.finish()]);
     expect((await raw.popErrorScope())?.message).toMatch(/destroyed/);
     resolved.destroy();
+  });
+
+  test('is the only one of its device at a time', async () => {
+    const x = vector(1, 2);
+    const launches = await gpu.profileDispatches(async () => {
+      await expect(gpu.profileDispatches(() => release(mul(x, 3)))).rejects.toThrow(/^profile: .* already/);
+      release(mul(x, 2));
+    });
+    expect(launches).toHaveLength(1);
   });
 
   test('that fails times nothing of what comes after', async () => {

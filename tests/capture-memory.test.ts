@@ -40,7 +40,7 @@ describe.skipIf(!hasAdapter)('a step that does not fit', () => {
     const refused = await captured.prepare({ x }).catch((error) => error);
     expect(refused).toBeInstanceOf(OutOfMemoryError);
     expect(refused.message).toMatch(
-      /^matmul \[600, 1\] \[600, 1\] -> \[600, 600\] of a step that needs \d+ bytes: a tensor of 360000 elements needs 1440000 bytes and this adapter binds at most 1048576; use a smaller batch$/,
+      /^matmul \[600, 1\] \[600, 1\] -> \[600, 600\] of a step that needs \d+ bytes: a buffer of 360000 elements needs 1440000 bytes and this adapter binds at most 1048576; use a smaller batch$/,
     );
     const { usedBytes } = device.memory();
     await expect(captured.prepare({ x })).rejects.toThrow(refused.message);
@@ -68,7 +68,7 @@ describe.skipIf(!hasAdapter)('a step that does not fit', () => {
     });
     const x = keep(full(device, [600, 1], 1));
     await expect(captured.prepare({ x })).rejects.toThrow(
-      /^(mul )?(expand )?square add -> \[600, 600\] of a step that needs \d+ bytes: a tensor of 360000 elements/,
+      /^(mul )?(expand )?square add -> \[600, 600\] of a step that needs \d+ bytes: a buffer of 360000 elements/,
     );
     captured.dispose();
   });

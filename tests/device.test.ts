@@ -15,6 +15,7 @@ import { slice } from '../engine/ops/layout.ts';
 import { matmul } from '../engine/ops/matmul.ts';
 import { exp } from '../engine/ops/pointwise.ts';
 import { softmax } from '../engine/ops/softmax.ts';
+import { ProgramCache } from '../engine/program.ts';
 import { scope, withoutRecording } from '../engine/scope.ts';
 import { release, type Tensor } from '../engine/tensor.ts';
 import { withGpu } from './gpu.ts';
@@ -54,6 +55,45 @@ describe('what is held', () => {
     const first = blocksOf();
     expect(blocksOf()).toEqual(first);
     expect(blocksOf().every((block, i) => block === first[i])).toBe(true);
+  });
+
+  test('tensors are counted until they are released, whoever shares their numbers', () => {
+    const before = gpu.memory();
+    const x = full(gpu, [4], 1);
+    const y = reshape(x, [2, 2]);
+    expect(gpu.memory().tensorCount).toBe(before.tensorCount + 2);
+    release(x);
+    release(x);
+    expect(gpu.memory().tensorCount).toBe(before.tensorCount + 1);
+    expect(gpu.memory().blockCount).toBe(before.blockCount + 1);
+    release(y);
+    expect(gpu.memory()).toMatchObject({ tensorCount: before.tensorCount, blockCount: before.blockCount });
+  });
+
+  test('pipelines are forgotten before they fill the memory', () => {
+    const made: object[] = [];
+    const layout = {};
+    const fake = {
+      limits: { maxComputeWorkgroupsPerDimension: 65_535 },
+      createShaderModule: () => ({}),
+      createComputePipeline: () => made[made.push({ getBindGroupLayout: () => layout }) - 1],
+      createBuffer: () => ({ getMappedRange: () => new ArrayBuffer(256), unmap: () => {} }),
+    };
+    const programs = new ProgramCache(fake as unknown as GPUDevice, gpu.texts, gpu.profile);
+    const prepare = (i: number) =>
+      programs.prepare('test', {
+        steps: [{ shader: 'gather', prelude: `// ${i}`, params, operands: [], workgroups: [1, 1, 1] }],
+      });
+    const params = new Proxy({}, { has: () => true, get: () => 0 });
+    const first = prepare(0).steps[0];
+    expect(prepare(0).steps[0]).toEqual(first);
+    for (let i = 1; i <= 1024; i++) prepare(i);
+    expect(made).toHaveLength(1025);
+    expect(programs.pipelineCount).toBe(1);
+    // Made again, while who had the first one still has it.
+    prepare(0);
+    expect(made).toHaveLength(1026);
+    expect(first).toMatchObject({ pipeline: made[0] });
   });
 
   test('plans are forgotten before they fill the memory, and made again', async () => {
@@ -101,31 +141,36 @@ test('a sum over nothing is zero', async () => {
 });
 
 describe('a device of its own', () => {
-  test('that is lost rejects all that is under way, and all later work, with one error', async () => {
-    const lost = await openDevice();
-    const x = full(lost, [64, 64], 1);
-    const step = capture(lost, ({ x }: { x: Tensor }) => ({ y: softmax(matmul(sqrt(x), x)) }));
-    const works = {
-      read: read(matmul(x, x)),
-      'read of what is there': read(x),
-      profile: lost.profileDispatches(() => exp(x)),
-      'profile that reads': lost.profileDispatches(async () => void (await read(exp(x)))),
-      prepare: step.prepare({ x }),
-    };
-    lost.raw.destroy();
-    const later = await Promise.allSettled([read(x), step.prepare({ x }), ...Object.values(works)]);
-    const errors = later.map((outcome) => (outcome.status === 'rejected' ? outcome.reason : 'a result'));
-    expect(errors[0]).toBeInstanceOf(DeviceError);
-    expect(errors[0].message).toMatch(/^webgpu: the device was lost \(.*\); open a new device/);
-    expect(errors.map((error) => error === errors[0])).toEqual(errors.map(() => true));
-    expect(() => add(x, x)).toThrow(errors[0]);
-    expect(() => step({ x })).toThrow(errors[0]);
-    await expect(lost.profileDispatches(() => {})).rejects.toBe(errors[0]);
-    await lost.close();
-    const next = await openDevice();
-    expect([...(await read(mul(full(next, [2], 3), 2)))]).toEqual([6, 6]);
-    await next.close();
-  });
+  test.each([
+    ['a profile', (x: Tensor) => void exp(x)],
+    ['a profile that reads', async (x: Tensor) => void (await read(exp(x)))],
+  ])(
+    'that is lost rejects all that is under way, %s too, and all later work, with one error',
+    async (_, profiled) => {
+      const lost = await openDevice();
+      const x = full(lost, [64, 64], 1);
+      const step = capture(lost, ({ x }: { x: Tensor }) => ({ y: softmax(matmul(sqrt(x), x)) }));
+      const works = {
+        read: read(matmul(x, x)),
+        'read of what is there': read(x),
+        profile: lost.profileDispatches(() => profiled(x)),
+        prepare: step.prepare({ x }),
+      };
+      lost.raw.destroy();
+      const later = await Promise.allSettled([read(x), step.prepare({ x }), ...Object.values(works)]);
+      const errors = later.map((outcome) => (outcome.status === 'rejected' ? outcome.reason : 'a result'));
+      expect(errors[0]).toBeInstanceOf(DeviceError);
+      expect(errors[0].message).toMatch(/^webgpu: the device was lost \(.*\); open a new device/);
+      expect(errors.map((error) => error === errors[0])).toEqual(errors.map(() => true));
+      expect(() => add(x, x)).toThrow(errors[0]);
+      expect(() => step({ x })).toThrow(errors[0]);
+      await expect(lost.profileDispatches(() => {})).rejects.toBe(errors[0]);
+      await lost.close();
+      const next = await openDevice();
+      expect([...(await read(mul(full(next, [2], 3), 2)))]).toEqual([6, 6]);
+      await next.close();
+    },
+  );
 
   test('that is closed finishes its reads and refuses the rest', async () => {
     const closing = await openDevice();

@@ -165,6 +165,6 @@ test('a tensor larger than the adapter can bind is refused before anything runs'
   const huge = { ...matmulOp, shape: () => [limit / 4 + 64] };
   const one = tensor(gpu, [1], [1, 1, 1]);
   expect(() => apply(huge, [one, one], { transposeA: false, transposeB: false })).toThrow(
-    /^matmul \[1, 1, 1\] \[1, 1, 1\] -> \[\d+\]: a tensor of \d+ elements needs \d+ bytes and this adapter binds at most/,
+    /^matmul \[1, 1, 1\] \[1, 1, 1\] -> \[\d+\]: a buffer of \d+ elements needs \d+ bytes and this adapter binds at most/,
   );
 });

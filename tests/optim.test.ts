@@ -2,10 +2,11 @@
 import { describe, expect, test } from 'vitest';
 import { CpuDevice, dataOf } from '../engine/cpu-device.ts';
 import { assign, tensor } from '../engine/create.ts';
+import { UsageError } from '../engine/errors.ts';
 import { add } from '../engine/ops/arithmetic.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { blocksOf } from '../nn/flat-parameters.ts';
-import { Adam, AdamW, clipByGlobalNorm, type Optimizer, SGD } from '../nn/optim.ts';
+import { Adam, AdamW, clipByGlobalNorm, globalNorm, type Optimizer, SGD } from '../nn/optim.ts';
 import { learningRateAt } from '../nn/schedule.ts';
 import { expectClose } from './close.ts';
 
@@ -165,6 +166,9 @@ describe('an optimiser', () => {
     expect(dataOf(p)[0]).toBeCloseTo(0.95 - 0.1 * (0.9 * 2 + 0.5), 12);
   });
   test('is refused a gradient norm that would turn gradients round', () => {
+    expect(() => clipByGlobalNorm(device, [], -1)).toThrow(UsageError);
+    expect(clipByGlobalNorm(device, [], 1)).toEqual([]);
+    expect(() => globalNorm([])).toThrow('globalNorm: no gradients');
     expect(() => clipByGlobalNorm(device, [tensor(device, [3], [1])], -1)).toThrow(
       /maxNorm is -1; use a number/,
     );
