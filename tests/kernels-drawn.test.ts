@@ -8,15 +8,17 @@ import { apply } from '../engine/op.ts';
 import { argmaxOp } from '../engine/ops/argmax.ts';
 import { addOp, divOp, mulOp, subOp, sumProductOp } from '../engine/ops/arithmetic.ts';
 import { avgPoolAdjointOp, avgPoolOp } from '../engine/ops/avg-pool.ts';
-import { reduceSumOp } from '../engine/ops/broadcast.ts';
-import { padOp, permuteOp, sliceOp } from '../engine/ops/layout.ts';
+import { expandOp, reduceSumOp } from '../engine/ops/broadcast.ts';
+import { gatherOp, oneHotOp, scatterAddOp } from '../engine/ops/indexing.ts';
+import { concatOp, padOp, permuteOp, sliceOp } from '../engine/ops/layout.ts';
 import { maxPoolIndicesOp, poolGatherOp, poolScatterOp } from '../engine/ops/max-pool.ts';
 import { channelMomentsOp } from '../engine/ops/moments.ts';
 import type { Pair } from '../engine/ops/pair.ts';
 import type { FixedWindow } from '../engine/ops/pool-window.ts';
+import { dropoutMaskOp, normalOp, uniformOp } from '../engine/ops/random.ts';
 import { rankWeightsOp } from '../engine/ops/rank-weights.ts';
 import { logSoftmaxOp, softmaxOp } from '../engine/ops/softmax.ts';
-import { argsortOp } from '../engine/ops/sort.ts';
+import { argsortOp, invertOrderOp, reorderOp } from '../engine/ops/sort.ts';
 import { formatShape, type Shape, sizeOf } from '../engine/shape.ts';
 import type { Example, Op } from '../engine/tensor.ts';
 import { withGpu } from './gpu.ts';
@@ -89,6 +91,18 @@ const boxIn = (of: Shape) =>
     .tuple(...of.map((n) => fc.nat(n - 1)), ...of.map((n) => fc.nat(n - 1)))
     .map((ends) => of.map((_, axis) => [ends[axis], ends[of.length + axis]].sort((a, b) => a - b)))
     .map((ends) => ({ starts: ends.map(([a]) => a), shape: ends.map(([a, b]) => b - a + 1) }));
+
+/** As many places in 0..size-1 as a tensor of the shape has elements, and a few that are just outside. */
+const indicesUpTo = (size: number, of: Shape): fc.Arbitrary<number[]> =>
+  fc.array(fc.integer({ min: -1, max: size }), { minLength: sizeOf(of), maxLength: sizeOf(of) });
+
+/** A shape, and a permutation for each of its rows. */
+const ordered = shape.chain((of) => {
+  const places = [...new Array(of[of.length - 1]).keys()];
+  const row = fc.shuffledSubarray(places, { minLength: places.length });
+  const rows = sizeOf(of) / places.length;
+  return fc.array(row, { minLength: rows, maxLength: rows }).map((order) => ({ of, order: order.flat() }));
+});
 
 interface Pooling {
   readonly x: Shape;
@@ -190,6 +204,52 @@ const families: Record<string, fc.Arbitrary<Call>> = {
       .shuffledSubarray([...x.keys()], { minLength: x.length })
       .map((order) => call(permuteOp, [x], { order })),
   ),
+  'what is repeated': shape.chain((to) => partOf(to).map((from) => call(expandOp, [from], { shape: to }))),
+  'tensors side by side': shape.chain((x) =>
+    fc.tuple(axisOf(x), fc.array(upTo(6), { minLength: 1, maxLength: 4 })).map(([axis, sizes]) =>
+      call(
+        concatOp,
+        sizes.map((size) => x.with(axis, size)),
+        { axis },
+      ),
+    ),
+  ),
+  'elements by number': shape.chain((x) =>
+    fc
+      .tuple(axisOf(x), upTo(9))
+      .map(([axis, count]) => [axis, x.with(axis, count)] as const)
+      .chain(([axis, picked]) =>
+        indicesUpTo(x[axis], picked).map((indices) =>
+          call(gatherOp, [x, picked], { axis }, { fixed: { 1: indices } }),
+        ),
+      ),
+  ),
+  'elements added by number': shape.chain((g) =>
+    fc
+      .tuple(axisOf(g), upTo(40))
+      .chain(([axis, size]) =>
+        indicesUpTo(size, g).map((indices) =>
+          call(scatterAddOp, [g, g], { axis, size }, { ...positive, fixed: { 1: indices } }),
+        ),
+      ),
+  ),
+  'rows with a single 1': fc
+    .tuple(shapeOfRank(0, 3), upTo(20))
+    .chain(([of, depth]) =>
+      indicesUpTo(depth, of).map((indices) => call(oneHotOp, [of], { depth }, { fixed: { 0: indices } })),
+    ),
+  'orders turned round': ordered.map(({ of, order }) =>
+    call(invertOrderOp, [of], {}, { fixed: { 0: order } }),
+  ),
+  'rows in an order': ordered.map(({ of, order }) => call(reorderOp, [of, of], {}, { fixed: { 1: order } })),
+  'random numbers': fc
+    .tuple(
+      fc.tuple(fc.nat(2 ** 24 - 1), fc.nat(2 ** 24 - 1)),
+      shapeOfRank(0),
+      fc.nat(2 ** 24),
+      fc.constantFrom(uniformOp, normalOp, dropoutMaskOp),
+    )
+    .map(([key, of, threshold, op]) => call(op, [[2]], { shape: of, threshold }, { fixed: { 0: key } })),
   'boxes taken out': shape.chain((x) => boxIn(x).map((box) => call(sliceOp, [x], box))),
   'boxes laid in': shape.chain((whole) =>
     boxIn(whole).map(({ starts, shape }) => call(padOp, [shape], { starts, shape: whole })),
