@@ -2,7 +2,7 @@
 import * as fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { tensor } from '../engine/create.ts';
-import type { AdapterProfile, ConvDirection, ConvGeometry, ConvVariant } from '../engine/dispatch.ts';
+import type { AdapterProfile, ConvVariant } from '../engine/dispatch.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import {
   type ConvOptions,
@@ -300,34 +300,6 @@ test('a way to convolve is taken where it is possible, and else the one by rule'
   expect(shadersOf(() => 'windows')).toEqual(shadersOf(undefined));
   // Stride and dilation above 1 along one axis: neither by taps nor directly.
   expect(shadersOf(() => 'direct', [2, 2])).toEqual(shadersOf(() => 'product', [2, 2]));
-});
-
-test('few filters go by windows where that pays', () => {
-  const shaderOf = (
-    direction: ConvDirection,
-    sizes: Partial<ConvGeometry>,
-    changes: Partial<AdapterProfile>,
-  ) => {
-    const small = { N: 32, C: 4, H: 28, W: 28, O: 4, OH: 28, OW: 28, groups: 1, kernel: [3, 3] } as const;
-    const dense = { stride: [1, 1], padding: [1, 1], dilation: [1, 1] } as const;
-    const { chooseConv: _, chooseGemm: __, ...own } = gpu.profile;
-    const [step] = planConv2d(direction, { ...small, ...dense, ...sizes }, { ...own, ...changes }).steps;
-    return 'shader' in step ? step.shader : '';
-  };
-  const software = { family: 'software', subgroupSize: 8 } as const;
-  const card = { family: 'gpu', subgroupSize: 0 } as const;
-  expect(shaderOf('forward', {}, software)).toBe('conv_windows');
-  expect(shaderOf('input', {}, software)).toBe('conv_windows');
-  expect(shaderOf('weight', {}, software)).toBe('conv_windows_weight');
-  // More filters share what a product loads.
-  expect(shaderOf('forward', { O: 32 }, software)).not.toBe('conv_windows');
-  expect(shaderOf('input', { C: 32 }, software)).not.toBe('conv_windows');
-  expect(shaderOf('weight', { O: 8 }, software)).not.toBe('conv_windows_weight');
-  // Many taps are long programs.
-  expect(shaderOf('forward', { kernel: [5, 5], padding: [2, 2] }, software)).not.toBe('conv_windows');
-  // A GPU needs many threads, and has so many only of large images.
-  expect(shaderOf('forward', {}, card)).not.toBe('conv_windows');
-  expect(shaderOf('forward', { H: 128, W: 128, OH: 128, OW: 128 }, card)).toBe('conv_windows');
 });
 
 test('many columns go by wide panels where subgroups have four lanes', () => {

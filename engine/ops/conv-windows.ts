@@ -12,8 +12,12 @@ import {
 import { isCheaperByTaps, isDense, windowParams } from './gemm-conv.ts';
 import { SOFTWARE_WORKGROUPS, weightsOfParts } from './gemm-packing.ts';
 
-/** Filters of a thread, and rows of its patch of pixels, four columns wide. Both twice compiles four times as long. */
-const MOST_FILTERS = 4;
+/**
+ * Filters of a thread, and rows of its patch of pixels, four columns wide. From three filters on, each costs about as much on
+ * software adapters, however many are computed together, but lavapipe compiles eight for 0.4 s longer than four (five: 0.1 s),
+ * and for 0.7 s (0.15 s) for weight gradients.
+ */
+const MOST_FILTERS = 5;
 const ROWS = 2;
 const PATCH_COLUMNS = 4;
 /** More taps make programs that compile for seconds. */
@@ -28,8 +32,17 @@ export function canBeWindows(direction: ConvDirection, g: ConvGeometry): boolean
 
 const filled = (n: number, block: number): number => Math.ceil(n / block) * block;
 
-/** As many filters at work, patches that hang over the edge included, cost as much as a panel. */
-const MOST_FILTERS_AT_WORK = { forward: 16, input: 16, weight: 5 } as const;
+/** As few blocks as can be, all of one size: the least that holds all filters, because those that are not there cost as much. */
+const filtersPerBlock = (n: number): number => Math.ceil(n / Math.ceil(n / MOST_FILTERS));
+
+/**
+ * As many filters at work, those of full blocks and of patches that hang over the edge included, cost as much as a panel: on
+ * SwiftShader, whose subgroups have four lanes and whose panels are slow for weight gradients, and elsewhere.
+ */
+const MOST_FILTERS_AT_WORK = {
+  fourLanes: { forward: 16, input: 16, weight: 18 },
+  others: { forward: 18, input: 18, weight: 5.6 },
+} as const;
 /** Input gradients of so many times more channels than they have rows go by taps as fast, in programs that are there anyway. */
 const MANY_TIMES = 8;
 /**
@@ -55,7 +68,8 @@ export function isFastestByWindows(
   }
   const { OH, OW } = conv;
   const waste = (filled(OH, ROWS) * filled(OW, PATCH_COLUMNS)) / (OH * OW);
-  return filled(filters, MOST_FILTERS) * waste <= MOST_FILTERS_AT_WORK[direction];
+  const most = MOST_FILTERS_AT_WORK[adapter.subgroupSize === 4 ? 'fourLanes' : 'others'];
+  return filled(filters, filtersPerBlock(filters)) * waste <= most[direction];
 }
 
 /** One direction of conv2d; see `planConv2d`. */
@@ -85,8 +99,7 @@ function turned(g: ConvGeometry): ConvGeometry {
 /** Patches of all images, and the filters that a thread computes of each. */
 function itemsOf({ N, O, OH, OW, groups }: ConvGeometry) {
   const groupFilters = O / groups;
-  // Not two or three: each number is a program of its own.
-  const filters = groupFilters === 1 ? 1 : MOST_FILTERS;
+  const filters = filtersPerBlock(groupFilters);
   const filterBlocks = groups * Math.ceil(groupFilters / filters);
   const [row_items, plane_rows] = [Math.ceil(OW / PATCH_COLUMNS), Math.ceil(OH / ROWS)];
   const count = N * plane_rows * row_items;
