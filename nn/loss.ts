@@ -26,7 +26,8 @@ export interface CrossEntropyOptions {
  */
 export function crossEntropy(logits: Tensor, targets: Tensor, { weight }: CrossEntropyOptions = {}): Tensor {
   checkTargets('crossEntropy', logits, targets);
-  if (!weight) return div(sumProduct(logSoftmax(logits), targets), -logits.shape[0]);
+  // Not divided at the end: that would be one more kernel, for a single number.
+  if (!weight) return sumProduct(logSoftmax(logits), mul(-1 / logits.shape[0], targets));
   const weighted = mul(targets, weight);
   return neg(div(sumProduct(logSoftmax(logits), weighted), sum(weighted)));
 }

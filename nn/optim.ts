@@ -1,11 +1,10 @@
-// Optimisers, each by its formulas on blocks of parameters. A step overwrites them in place; nothing of it is recorded.
-import { assign } from '../engine/create.ts';
+// Optimisers, each by its formulas on blocks of parameters.
 import { add, div, mul, sqrt, square, sub } from '../engine/ops/arithmetic.ts';
 import type { Tensor } from '../engine/tensor.ts';
-import { type FlatState, Optimizer } from './optimizer.ts';
+import { type FlatState, type FlatUpdate, Optimizer } from './optimizer.ts';
 
 export { clipByGlobalNorm, globalNorm } from './gradient-norm.ts';
-export { type FlatState, Optimizer, type StepOptions } from './optimizer.ts';
+export { type FlatState, type FlatUpdate, Optimizer, type StepOptions } from './optimizer.ts';
 
 export interface SgdOptions {
   readonly momentum?: number;
@@ -29,14 +28,13 @@ export class SGD extends Optimizer {
     return [learningRate];
   }
 
-  protected update({ p, g, slot }: FlatState, [rate]: readonly Tensor[]): Tensor {
+  protected update({ p, g, slot }: FlatState, [rate]: readonly Tensor[]): FlatUpdate {
     const { momentum, nesterov, weightDecay } = this.#options;
     const gradient = weightDecay === 0 ? g : add(g, mul(p, weightDecay));
-    if (momentum === 0) return sub(p, mul(gradient, rate));
-    const velocity = slot('momentum');
-    const next = add(mul(velocity, momentum), gradient);
-    assign(velocity, next);
-    return sub(p, mul(nesterov ? add(gradient, mul(next, momentum)) : next, rate));
+    if (momentum === 0) return { p: sub(p, mul(gradient, rate)), slots: {} };
+    const velocity = add(mul(slot('momentum'), momentum), gradient);
+    const move = nesterov ? add(gradient, mul(velocity, momentum)) : velocity;
+    return { p: sub(p, mul(move, rate)), slots: { momentum: velocity } };
   }
 }
 
@@ -68,20 +66,19 @@ export class Adam extends Optimizer {
     return [(learningRate * Math.sqrt(second)) / first, eps * Math.sqrt(second)];
   }
 
-  protected update(state: FlatState, [rate, eps]: readonly Tensor[]): Tensor {
+  protected update(state: FlatState, scalars: readonly Tensor[]): FlatUpdate {
     const { weightDecay } = this.options;
     const { p, g } = state;
-    return sub(p, this.moveOf(weightDecay === 0 ? g : add(g, mul(p, weightDecay)), state, rate, eps));
+    return this.moved(p, { ...state, g: weightDecay === 0 ? g : add(g, mul(p, weightDecay)) }, scalars);
   }
 
-  /** rate m / (sqrt(v) + eps), with the running moments m and v of the gradient brought up to date. */
-  protected moveOf(g: Tensor, { slot }: FlatState, rate: Tensor, eps: Tensor): Tensor {
+  /** start - rate m / (sqrt(v) + eps), with the running moments m and v of the gradient brought up to date. */
+  protected moved(start: Tensor, { g, slot }: FlatState, [rate, eps]: readonly Tensor[]): FlatUpdate {
     const [beta1, beta2] = this.options.betas;
-    const first = add(mul(slot('exp_avg'), beta1), mul(g, 1 - beta1));
-    const second = add(mul(slot('exp_avg_sq'), beta2), mul(square(g), 1 - beta2));
-    assign(slot('exp_avg'), first);
-    assign(slot('exp_avg_sq'), second);
-    return mul(div(first, add(sqrt(second), eps)), rate);
+    const m = add(mul(slot('exp_avg'), beta1), mul(g, 1 - beta1));
+    const v = add(mul(slot('exp_avg_sq'), beta2), mul(square(g), 1 - beta2));
+    const move = mul(div(m, add(sqrt(v), eps)), rate);
+    return { p: sub(start, move), slots: { exp_avg: m, exp_avg_sq: v } };
   }
 }
 
@@ -95,7 +92,7 @@ export class AdamW extends Adam {
     return [...super.scalarsOf(learningRate), 1 - learningRate * this.options.weightDecay];
   }
 
-  protected override update(state: FlatState, [rate, eps, shrink]: readonly Tensor[]): Tensor {
-    return sub(mul(state.p, shrink), this.moveOf(state.g, state, rate, eps));
+  protected override update(state: FlatState, scalars: readonly Tensor[]): FlatUpdate {
+    return this.moved(mul(state.p, scalars[2]), state, scalars);
   }
 }

@@ -16,8 +16,15 @@ export interface FlatState {
   readonly p: Tensor;
   /** Their gradients. */
   readonly g: Tensor;
-  /** The running tensor of a slot; overwrite it with `assign`. */
+  /** The running tensor of a slot before the step. */
   readonly slot: (name: string) => Tensor;
+}
+
+/** What a step makes of a `FlatState`: nothing is overwritten before all is computed, so that `capture` makes one kernel of it. */
+export interface FlatUpdate {
+  readonly p: Tensor;
+  /** The running tensors by slot: all of them. */
+  readonly slots: Readonly<Record<string, Tensor>>;
 }
 
 /** Options of one step. */
@@ -65,8 +72,8 @@ export abstract class Optimizer {
   /** The numbers of step `stepCount` that do not come from the device: `update` gets each as a tensor []. */
   protected abstract scalarsOf(learningRate: number): number[];
 
-  /** The new numbers of the parameters. */
-  protected abstract update(state: FlatState, scalars: readonly Tensor[]): Tensor;
+  /** The new numbers of parameters and running tensors. */
+  protected abstract update(state: FlatState, scalars: readonly Tensor[]): FlatUpdate;
 
   /** Counts a step and gives the numbers that `apply` needs for it, as many at every step. */
   nextScalars(learningRate: number): number[] {
@@ -99,7 +106,9 @@ export abstract class Optimizer {
       // Joined anew at each step: parameters are everyone's, and may have been loaded or averaged since.
       const p = layout.join(this.#tensors);
       const slot = (name: string) => slots.get(name) as Tensor;
-      layout.write(this.update({ p, g: clipped[i], slot }, parts), this.#tensors);
+      const next = this.update({ p, g: clipped[i], slot }, parts);
+      for (const [name, running] of slots) assign(running, next.slots[name]);
+      layout.write(next.p, this.#tensors);
     });
   }
 

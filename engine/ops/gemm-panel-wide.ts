@@ -1,5 +1,6 @@
 // The parts of gemm_panel_wide that TypeScript writes out, and for which products it is.
-import { termOfA } from './gemm-panel.ts';
+import { equalBlocks, termOfA } from './gemm-panel.ts';
+import type { Product } from './gemm-product.ts';
 
 /** Lanes of the subgroups that it is made for: SwiftShader's. */
 const LANES = 4;
@@ -18,6 +19,23 @@ export function isWidePanel(columns: number, lanes: number): boolean {
 /** Columns of a product's panels: 16 of each lane in wide ones, else 4. */
 export const panelColumns = (columns: number, lanes: number): number =>
   isWidePanel(columns, lanes) ? WIDE_COLUMNS : 4 * lanes;
+
+/**
+ * The longest blocks. Eight channels under 3x3 windows are 72 terms: most such convolutions waste none in blocks of 72, read and
+ * write their sums less often, and share a program.
+ */
+const LONGEST_BLOCKS = [72, 64] as const;
+/** Small products of a few terms fill up the block of another length, rather than have a program of their own. */
+const SMALL = { multiplications: 2 ** 21, terms: 12, length: 32 } as const;
+
+/** Length of the blocks into which terms are cut: the one that wastes the least at the last block, then the longer one. */
+export function widePanelTerms({ batches, rows, columns, terms }: Product): number {
+  const isSmall = batches * rows * columns * terms <= SMALL.multiplications;
+  if (isSmall && terms <= SMALL.terms) return SMALL.length;
+  const lengths = LONGEST_BLOCKS.map((longest) => equalBlocks(terms, longest));
+  const filled = lengths.map((length) => Math.ceil(terms / length) * length);
+  return lengths[filled.indexOf(Math.min(...filled))];
+}
 
 /** Consts and the function `multiply_row`, for shaders/gemm_panel_wide.wgsl. */
 export function multiplyWideBlock(blockTerms: number): string {

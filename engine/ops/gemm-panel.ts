@@ -9,9 +9,13 @@ const STOPS = [12, 32, MAX_BLOCK_TERMS] as const;
  * compiles quickly: there each multiple of 4 is a program of its own.
  */
 export function panelTerms(terms: number, lanes: number): number {
-  const length = Math.ceil(terms / Math.ceil(terms / MAX_BLOCK_TERMS));
-  return lanes === 4 ? Math.ceil(length / 4) * 4 : (STOPS.find((stop) => stop >= length) ?? MAX_BLOCK_TERMS);
+  const length = equalBlocks(terms, MAX_BLOCK_TERMS);
+  return lanes === 4 ? length : (STOPS.find((stop) => stop >= length) ?? MAX_BLOCK_TERMS);
 }
+
+/** Length of equal blocks of whole vec4s, at most `longest`, that take `terms`: as few as possible, then as short. */
+export const equalBlocks = (terms: number, longest: number): number =>
+  Math.ceil(terms / Math.ceil(terms / longest) / 4) * 4;
 
 /** WGSL for term k of A's row: its load, where k is the first of the terms that the lanes load together, and its value for all lanes. */
 export function termOfA(

@@ -9,7 +9,7 @@ import {
 } from '../dispatch.ts';
 import { finishDispatch, packDispatch, type Right, rightByFour } from './gemm-packing.ts';
 import { multiplyBlock, panelAccess, panelTerms } from './gemm-panel.ts';
-import { isWidePanel, multiplyWideBlock, panelColumns } from './gemm-panel-wide.ts';
+import { isWidePanel, multiplyWideBlock, panelColumns, widePanelTerms } from './gemm-panel-wide.ts';
 import {
   A_ADDRESS,
   aParams,
@@ -186,7 +186,7 @@ export function panelAccessOf(product: Product, adapter: AdapterProfile): PanelA
   const { batches, columns, terms, aLayout } = product;
   const { subgroupSize: lanes } = adapter;
   const columnBlocks = Math.ceil(columns / panelColumns(columns, lanes));
-  const termBlocks = Math.ceil(terms / panelTerms(terms, lanes));
+  const termBlocks = Math.ceil(terms / blockTermsOf(product, lanes));
   const isWorthwhile = (uses: number) => batches === 1 || uses * (FOUR_BY_ONE - 1) >= COPYING;
   const isAReady = !shouldPack(product, adapter);
   const isAByFour = isAReady || isWorthwhile(aLayout.batch === 0 ? batches * columnBlocks : columnBlocks);
@@ -196,6 +196,10 @@ export function panelAccessOf(product: Product, adapter: AdapterProfile): PanelA
   return { isAByFour, isPacked, isOutByFour, isFinished };
 }
 
+/** Length of the blocks of terms in a panel. */
+const blockTermsOf = (product: Product, lanes: number): number =>
+  isWidePanel(product.columns, lanes) ? widePanelTerms(product) : panelTerms(product.terms, lanes);
+
 /** How many rows a panel's workgroups take, and into how many parts its sums are split. */
 function panelSplit(product: Product, adapter: AdapterProfile) {
   const lanes = adapter.subgroupSize;
@@ -204,7 +208,7 @@ function panelSplit(product: Product, adapter: AdapterProfile) {
   const rowBlocksWanted = Math.ceil(WORKGROUPS_WANTED.software / columnBlocks);
   const blockRows = Math.min(product.rows, Math.max(16, Math.ceil(product.rows / rowBlocksWanted)));
   const blocks = columnBlocks * Math.ceil(product.rows / blockRows);
-  const blockTerms = panelTerms(product.terms, lanes);
+  const blockTerms = blockTermsOf(product, lanes);
   return { blockRows, blocks, blockTerms, ...splitProduct(product, blocks, blockTerms, adapter) };
 }
 

@@ -1,0 +1,81 @@
+// Into how long blocks panels cut their sums: each length is a program, and what a last block lacks is computed for nothing.
+import { describe, expect, test } from 'vitest';
+import type { GpuDevice } from '../engine/gpu-device.ts';
+import { conv2dInputGradOp, conv2dOp, convAttrs } from '../engine/ops/conv.ts';
+import { equalBlocks, panelTerms } from '../engine/ops/gemm-panel.ts';
+import { widePanelTerms } from '../engine/ops/gemm-panel-wide.ts';
+import type { Product } from '../engine/ops/gemm-product.ts';
+import { matmulOp } from '../engine/ops/matmul.ts';
+import type { Shape } from '../engine/shape.ts';
+import { withGpu } from './gpu.ts';
+import { BOUND, errorOnGpu } from './kernel-check.ts';
+
+let gpu: GpuDevice;
+withGpu((device) => {
+  gpu = device;
+});
+
+const lengthOf = (terms: number, rows = 4096) =>
+  widePanelTerms({ batches: 1, rows, columns: 32768, terms } as Product);
+
+test('blocks are as few as possible, then as short, in whole vec4s', () => {
+  expect([1, 27, 64, 65, 129].map((terms) => equalBlocks(terms, 64))).toEqual([4, 28, 64, 36, 44]);
+  expect([10, 27, 60, 65].map((terms) => panelTerms(terms, 8))).toEqual([12, 32, 64, 64]);
+});
+
+describe('wide panels', () => {
+  test('take all windows of 3x3 over multiples of eight channels in one length', () => {
+    expect([8, 16, 32, 64, 128, 512].map((channels) => lengthOf(9 * channels))).toEqual(Array(6).fill(72));
+  });
+
+  test('waste nothing on powers of two, and little on other sums', () => {
+    expect([64, 128, 256, 512, 4096].map((terms) => lengthOf(terms))).toEqual(Array(5).fill(64));
+    for (let terms = 1; terms < 2000; terms++) {
+      const length = lengthOf(terms);
+      const filled = Math.ceil(terms / length) * length;
+      const inShorter = Math.ceil(terms / equalBlocks(terms, 64)) * equalBlocks(terms, 64);
+      expect([terms, length % 4, length <= 72, filled <= inShorter]).toEqual([terms, 0, true, true]);
+    }
+  });
+
+  test('give a few terms a length of their own in large products only', () => {
+    expect([lengthOf(10), lengthOf(27)]).toEqual([12, 28]);
+    expect([lengthOf(10, 1), lengthOf(16, 1), lengthOf(32, 1)]).toEqual([32, 16, 32]);
+  });
+});
+
+/** Columns that fill wide panels. */
+const products: readonly [Shape, Shape][] = [
+  [
+    [9, 72],
+    [72, 256],
+  ],
+  [
+    [9, 136],
+    [136, 256],
+  ],
+  [
+    [9, 203],
+    [203, 259],
+  ],
+  [
+    [9, 10],
+    [10, 260],
+  ],
+];
+
+test.each(products)('a product of %j and %j is right', async (...shapes) => {
+  const attrs = { transposeA: false, transposeB: false };
+  expect(await errorOnGpu(gpu, matmulOp, shapes, attrs)).toBeLessThan(BOUND);
+});
+
+test('convolutions of blocks of eight channels are right, and their input gradients', async () => {
+  const attrs = convAttrs({ padding: 1 });
+  const [images, y] = [
+    [1, 16, 16, 16],
+    [1, 24, 16, 16],
+  ];
+  const w = [24, 16, 3, 3];
+  expect(await errorOnGpu(gpu, conv2dOp, [images, w], attrs)).toBeLessThan(BOUND);
+  expect(await errorOnGpu(gpu, conv2dInputGradOp, [y, w], { ...attrs, size: [16, 16] })).toBeLessThan(BOUND);
+});
