@@ -1,14 +1,17 @@
-// Into how long blocks panels cut their sums: each length is a program, and what a last block lacks is computed for nothing.
+// Panels with many columns, and into how long blocks they cut their sums: each length is a program, and what a last block
+// lacks is computed for nothing.
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { GpuDevice } from '../engine/gpu-device.ts';
-import { conv2dInputGradOp, conv2dOp, convAttrs } from '../engine/ops/conv.ts';
+import { conv2dInputGradOp, conv2dOp, conv2dWeightGradOp, convAttrs } from '../engine/ops/conv.ts';
 import { equalBlocks, panelTerms } from '../engine/ops/gemm-panel.ts';
 import { widePanelTerms } from '../engine/ops/gemm-panel-wide.ts';
 import type { Product } from '../engine/ops/gemm-product.ts';
 import { matmulOp } from '../engine/ops/matmul.ts';
 import type { Shape } from '../engine/shape.ts';
 import { withGpu } from './gpu.ts';
-import { BOUND, errorOnGpu } from './kernel-check.ts';
+import { BOUND, errorOnGpu, plannedFor } from './kernel-check.ts';
+import { isThorough } from './thorough.ts';
 
 let gpu: GpuDevice;
 withGpu((device) => {
@@ -67,6 +70,51 @@ const products: readonly [Shape, Shape][] = [
 test.each(products)('a product of %j and %j is right', async (...shapes) => {
   const attrs = { transposeA: false, transposeB: false };
   expect(await errorOnGpu(gpu, matmulOp, shapes, attrs)).toBeLessThan(BOUND);
+});
+
+const upTo = (max: number) => fc.integer({ min: 1, max });
+/** Random products are checked by loops in f64. */
+const drawn = { numRuns: isThorough ? 100 : 8, seed: 6 };
+
+test('drawn products of many columns are right', { timeout: 600_000 }, async () => {
+  const sizes = fc.record({
+    M: upTo(20),
+    K: upTo(220),
+    N: fc.integer({ min: 250, max: 600 }),
+    transposeA: fc.boolean(),
+    transposeB: fc.boolean(),
+  });
+  const check = fc.asyncProperty(sizes, async ({ M, K, N, ...attrs }) => {
+    const shapes = [attrs.transposeA ? [K, M] : [M, K], attrs.transposeB ? [N, K] : [K, N]];
+    expect(await errorOnGpu(gpu, matmulOp, shapes, attrs)).toBeLessThan(BOUND);
+  });
+  await fc.assert(check, drawn);
+});
+
+test('drawn convolutions of many pixels are right as products', { timeout: 600_000 }, async () => {
+  const sizes = fc.record({
+    C: upTo(20),
+    O: upTo(10),
+    width: fc.integer({ min: 12, max: 20 }),
+    stride: upTo(2),
+    padding: fc.nat(3),
+  });
+  const check = fc.asyncProperty(sizes, async ({ C, O, width, stride, padding }) => {
+    const attrs = convAttrs({ stride, padding });
+    const [x, w] = [
+      [2 * stride ** 2, C, 14, width],
+      [O, C, 3, 3],
+    ];
+    const y = conv2dOp.shape([x, w], attrs);
+    const asProduct = 'all convolutions as products';
+    const forward = plannedFor(conv2dOp, asProduct);
+    expect(await errorOnGpu(gpu, forward, [x, w], attrs)).toBeLessThan(BOUND);
+    const input = plannedFor(conv2dInputGradOp, asProduct);
+    expect(await errorOnGpu(gpu, input, [y, w], { ...attrs, size: [14, width] })).toBeLessThan(BOUND);
+    const weight = plannedFor(conv2dWeightGradOp, asProduct);
+    expect(await errorOnGpu(gpu, weight, [x, y], { ...attrs, size: [3, 3] })).toBeLessThan(BOUND);
+  });
+  await fc.assert(check, drawn);
 });
 
 test('convolutions of blocks of eight channels are right, and their input gradients', async () => {
