@@ -121,6 +121,9 @@ export interface KernelRequest<Attrs> {
   readonly adapter: AdapterProfile;
 }
 
+/** Elements of the largest temporary buffer of a plan that could do without, 128 MiB: the smallest binding limit that we know of. */
+export const MOST_TEMP_ELEMENTS = 2 ** 25;
+
 /** Threads of a workgroup: one subgroup on a software adapter, where barriers between subgroups cost much; 64 on a GPU. */
 export const threadsPerWorkgroup = ({ family, subgroupSize }: AdapterProfile): number =>
   family === 'software' ? Math.max(4, subgroupSize) : 64;

@@ -1,6 +1,6 @@
 // Convolutions of few filters by windows: every number of filters is a program of its own.
 import { describe, expect, test } from 'vitest';
-import type { AdapterProfile, ConvDirection, ConvGeometry } from '../engine/dispatch.ts';
+import type { AdapterProfile, ConvDirection, ConvGeometry, KernelPlan } from '../engine/dispatch.ts';
 import type { GpuDevice } from '../engine/gpu-device.ts';
 import { conv2dInputGradOp, conv2dOp, conv2dWeightGradOp, convAttrs } from '../engine/ops/conv.ts';
 import { planConv2d } from '../engine/ops/conv-plan.ts';
@@ -61,6 +61,17 @@ test.each(blocks)('of %i filters a thread computes %i', (filters, perThread) => 
     const [step] = planConv2d(direction, { ...small, ...sizes }, adapter).steps;
     expect('shader' in step && step.prelude, direction).toContain(`const FILTERS = ${perThread}u;`);
   }
+});
+
+test('weight gradients keep no more sums than an adapter can bind', () => {
+  const adapter: AdapterProfile = { ...gpu.profile, family: 'gpu', chooseConv: () => 'windows' };
+  const plan = (sizes: Partial<ConvGeometry>) => planConv2d('weight', { ...small, ...sizes }, adapter);
+  const shaderOf = ({ steps: [step] }: KernelPlan) => 'shader' in step && step.shader;
+  const many = plan({ C: 64, O: 128, N: 256 });
+  expect(shaderOf(many)).toBe('conv_windows_weight');
+  expect(Math.max(...(many.temps ?? []))).toBeLessThanOrEqual(2 ** 25);
+  // One workgroup would have too many already.
+  expect(shaderOf(plan({ C: 512, O: 512 }))).not.toBe('conv_windows_weight');
 });
 
 test('few filters go by windows where that pays', () => {

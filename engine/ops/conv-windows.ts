@@ -7,6 +7,7 @@ import {
   type Dispatch,
   foldWorkgroups,
   type KernelPlan,
+  MOST_TEMP_ELEMENTS,
   threadsPerWorkgroup,
 } from '../dispatch.ts';
 import { isCheaperByTaps, isDense, windowParams } from './gemm-conv.ts';
@@ -23,12 +24,22 @@ const PATCH_COLUMNS = 4;
 /** More taps make programs that compile for seconds. */
 const MOST_TAPS = 9;
 
-/** Whether the kernels of this file can compute a direction. Weight gradients need whole patches of output pixels. */
+/** Threads of the largest workgroup: each has a sum of its own for every weight. */
+const MOST_THREADS = 64;
+
+/** Whether the kernels of this file can compute a direction. */
 export function canBeWindows(direction: ConvDirection, g: ConvGeometry): boolean {
-  const isWhole = direction !== 'weight' || (g.OH >= ROWS && g.OW >= PATCH_COLUMNS);
   const isUndilated = g.dilation[0] * g.dilation[1] === 1;
-  return isDense(g) && isUndilated && isWhole && g.kernel[0] * g.kernel[1] <= MOST_TAPS;
+  const isPossible = isDense(g) && isUndilated && g.kernel[0] * g.kernel[1] <= MOST_TAPS;
+  if (direction !== 'weight') return isPossible;
+  // Weight gradients need whole patches of output pixels.
+  const isWhole = g.OH >= ROWS && g.OW >= PATCH_COLUMNS;
+  return isPossible && isWhole && MOST_THREADS * weightElements(g) <= MOST_TEMP_ELEMENTS;
 }
+
+/** Elements of a weight gradient in whole vec4s. */
+const weightElements = ({ O, C, groups, kernel }: ConvGeometry): number =>
+  O * (C / groups) * filled(kernel[0] * kernel[1], 4);
 
 const filled = (n: number, block: number): number => Math.ceil(n / block) * block;
 
@@ -107,12 +118,17 @@ function itemsOf({ N, O, OH, OW, groups }: ConvGeometry) {
 }
 
 /** How the items of each block are cut into runs, and what both kernels are told. */
-function share(g: ConvGeometry, blocks: number, adapter: AdapterProfile) {
+function share(
+  g: ConvGeometry,
+  blocks: number,
+  adapter: AdapterProfile,
+  mostRuns = Number.POSITIVE_INFINITY,
+) {
   const isSoftware = adapter.family === 'software';
   const group = threadsPerWorkgroup(adapter);
   const { count, row_items, plane_rows } = itemsOf(g);
   const runsWanted = isSoftware ? Math.ceil(SOFTWARE_WORKGROUPS / blocks) : Math.ceil(count / group);
-  const per_thread = Math.ceil(count / (group * runsWanted));
+  const per_thread = Math.ceil(count / (group * Math.min(runsWanted, mostRuns)));
   const runs = Math.ceil(count / (group * per_thread));
   const workgroups = foldWorkgroups(runs * blocks, adapter);
   const { height, width, out_height, out_width, padding_y, padding_x } = windowParams(g);
@@ -145,7 +161,8 @@ function planWeight(g: ConvGeometry, adapter: AdapterProfile): KernelPlan {
   const rows = g.O * (g.C / g.groups);
   const { filters, filterBlocks } = itemsOf(g);
   const blocks = filterBlocks * (g.C / g.groups);
-  const { group, runs, params, workgroups } = share(g, blocks, adapter);
+  const mostRuns = Math.floor(MOST_TEMP_ELEMENTS / (threadsPerWorkgroup(adapter) * weightElements(g)));
+  const { group, runs, params, workgroups } = share(g, blocks, adapter, mostRuns);
   const parts = runs * group;
   const sums: Dispatch = {
     shader: 'conv_windows_weight',

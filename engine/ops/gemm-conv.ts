@@ -1,5 +1,11 @@
 // Which products of matrices the three directions of conv2d are.
-import type { AdapterProfile, ConvDirection, ConvGeometry, KernelPlan } from '../dispatch.ts';
+import {
+  type AdapterProfile,
+  type ConvDirection,
+  type ConvGeometry,
+  type KernelPlan,
+  MOST_TEMP_ELEMENTS,
+} from '../dispatch.ts';
 import { FOUR_NEIGHBOURS, type Product, plainLines, type RunLayout, runsOfB } from './gemm-product.ts';
 import { planGemm } from './gemm-variants.ts';
 import { spanOf } from './span.ts';
@@ -127,9 +133,6 @@ export const windowParams = (g: ConvGeometry): Record<string, number> => ({
   dilation_x: g.dilation[1],
 });
 
-/** 128 MiB: the smallest binding limit of the adapters we know of. */
-const MAX_TAPS = 2 ** 25;
-
 /** Output pixels of all images, filled up to whole vec4s: the taps of one row. */
 const tapColumns = (g: ConvGeometry): number => Math.ceil((g.N * g.OH * g.OW) / 4) * 4;
 
@@ -138,7 +141,8 @@ const FEW_CHANNELS = 8;
 const MANY_TIMES = 4;
 
 /** Whether an input gradient can go by taps, whose buffer the adapter must be able to bind. */
-export const canGoByTaps = (g: ConvGeometry): boolean => hasTapsOfPhases(g) && tapCount(g) <= MAX_TAPS;
+export const canGoByTaps = (g: ConvGeometry): boolean =>
+  hasTapsOfPhases(g) && tapCount(g) <= MOST_TEMP_ELEMENTS;
 
 /** With a stride most taps of a pixel fall between output pixels, and one product would multiply by those zeros. */
 export function isCheaperByTaps(g: ConvGeometry): boolean {

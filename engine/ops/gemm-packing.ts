@@ -4,6 +4,7 @@ import {
   type Dispatch,
   foldWorkgroups,
   type KernelPlan,
+  MOST_TEMP_ELEMENTS,
   type Operand,
   threadsPerWorkgroup,
 } from '../dispatch.ts';
@@ -53,9 +54,6 @@ export interface Right extends Pick<Product, 'b' | 'params' | 'vec4OperandsShade
   readonly packing?: Dispatch;
 }
 
-/** Elements of the largest B that is packed, 128 MiB: the smallest binding limit of the adapters we know of. */
-const MOST_PACKED = 2 ** 25;
-
 /**
  * B as it is, or copied to where four columns are one vec4. The copy takes longer than reading it as it lies, but spares
  * lavapipe a program: a second of compiling. SwiftShader (4 lanes) compiles quickly.
@@ -67,7 +65,7 @@ export function rightByFour(
 ): Right {
   const { batches, terms, columns, b, bLayout, vec4OperandsShader } = product;
   const padded = Math.ceil(columns / 4) * 4;
-  const isPacked = bLayout && !vec4OperandsShader && batches * terms * padded <= MOST_PACKED;
+  const isPacked = bLayout && !vec4OperandsShader && batches * terms * padded <= MOST_TEMP_ELEMENTS;
   if (!isPacked || adapter.family !== 'software' || adapter.subgroupSize === 4) return product;
   // Its terms are the rows of what is packed.
   const turned = { ...product, rows: terms, terms: columns, a: b, aLayout: bLayout };

@@ -7,7 +7,13 @@ import {
   type GemmVariant,
   type KernelPlan,
 } from '../dispatch.ts';
-import { finishDispatch, packDispatch, type Right, rightByFour } from './gemm-packing.ts';
+import {
+  finishDispatch,
+  packDispatch,
+  type Right,
+  rightByFour,
+  SOFTWARE_WORKGROUPS,
+} from './gemm-packing.ts';
 import { multiplyBlock, panelAccess, panelTerms } from './gemm-panel.ts';
 import { isWidePanel, multiplyWideBlock, panelColumns, widePanelTerms } from './gemm-panel-wide.ts';
 import {
@@ -51,7 +57,7 @@ const WIDE = { side: 128, terms: 8, threads: 256, bytes: 4 * 8 * (132 + 128) } a
 /** Fewer wide tiles would leave a GPU idle. A guess: no GPU was at hand. */
 const WIDE_TILES_WANTED = 64;
 /** Enough workgroups to share them evenly between the threads of a CPU, or to fill a GPU. */
-const WORKGROUPS_WANTED = { software: 16, gpu: 256 } as const;
+const WORKGROUPS_WANTED = { software: SOFTWARE_WORKGROUPS, gpu: 256 } as const;
 /** Shorter sums are not worth a second pass over the output. */
 const MIN_SPLIT_TERMS = 256;
 
