@@ -1,12 +1,12 @@
 // Every case that runs on a device, in the order of the table.
 import type { AdapterProfile } from '../engine/dispatch.ts';
-import { UsageError } from '../engine/errors.ts';
 import type { BenchCase } from './case.ts';
 import { convCases } from './conv.ts';
 import { dispatchCases } from './dispatch.ts';
 import { elementwiseCases } from './elementwise.ts';
 import { explainCases } from './explain.ts';
 import { matmulCases } from './matmul.ts';
+import { selector } from './options.ts';
 import { poolCases } from './pool.ts';
 import { reduceCases } from './reduce.ts';
 import { sortCases } from './sort.ts';
@@ -35,13 +35,11 @@ interface Named {
 
 export const pathOf = ({ family, name }: Named): string => `${family}/${name}`;
 
-/** The cases with `filter` in family/name. Throws UsageError, naming all, when there is none. */
-export function selectCases(filter = '') {
-  const isSelected = (item: Named) => filter.split(',').some((part) => pathOf(item).includes(part));
-  const selected = { cases: allCases.filter(isSelected), startups: startupCases.filter(isSelected) };
-  if (selected.cases.length + selected.startups.length > 0) return selected;
-  const known = [...allCases, ...startupCases].map(pathOf).join(', ');
-  throw new UsageError(`bench: no case has '${filter}' in its name; use a part of ${known}`);
+/** The cases with a part of `filter` in family/name. Throws UsageError, naming all, for a part that none has. */
+export function selectCases(filter?: string) {
+  const isWanted = selector('bench', [...allCases, ...startupCases].map(pathOf), filter);
+  const isSelected = (item: Named) => isWanted(pathOf(item));
+  return { cases: allCases.filter(isSelected), startups: startupCases.filter(isSelected) };
 }
 
 /** The cases that are measured on adapters of this family: large ones on GPUs only. */

@@ -24,22 +24,35 @@ export interface ComparedCase {
 
 /** A file of results. Throws UsageError when it is none. */
 export function readReport(path: string): Comparable {
-  let report: Comparable;
+  const advice = 'give a file of `npm run bench -- --json`';
+  let report: unknown;
   try {
     report = JSON.parse(readFileSync(path, 'utf8'));
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new UsageError(
-      `compare: ${path} cannot be read (${reason}); give a file of \`npm run bench -- --json\``,
-      {
-        cause,
-      },
-    );
+    throw new UsageError(`compare: ${path} cannot be read (${reason}); ${advice}`, { cause });
   }
-  if (!Array.isArray(report.results) || report.results.some(({ medianMs }) => typeof medianMs !== 'number')) {
-    throw new UsageError(`compare: ${path} holds no cases; give a file of \`npm run bench -- --json\``);
-  }
+  if (!isObject(report) || !Array.isArray(report.results) || report.results.length === 0)
+    throw new UsageError(`compare: ${path} holds no cases; ${advice}`);
+  if (!isComparable(report))
+    throw new UsageError(`compare: ${path} lacks its date, adapter or times; ${advice}`);
   return report;
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null;
+
+function isComparable(report: unknown): report is Comparable {
+  if (!isObject(report) || !Array.isArray(report.results)) return false;
+  const { date, commit, adapter, results } = report;
+  const isHead = typeof date === 'string' && typeof adapter === 'string';
+  return isHead && (commit === null || typeof commit === 'string') && results.every(isComparableRow);
+}
+
+function isComparableRow(row: unknown): boolean {
+  if (!isObject(row)) return false;
+  const times = [row.medianMs, row.p90Ms, row.p10Ms ?? row.minMs];
+  return typeof row.name === 'string' && times.every((time) => typeof time === 'number');
 }
 
 /** The cases that both have, in the order of the second. */

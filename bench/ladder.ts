@@ -13,7 +13,9 @@ import { casesFor } from './all-cases.ts';
 import type { BenchCase } from './case.ts';
 import { convCases } from './conv.ts';
 import { matmulCases } from './matmul.ts';
-import { type Origin, originOf, resultPath, writeReport } from './report.ts';
+import { count, namesIn, selector } from './options.ts';
+import { originOf, type Report, resultFile } from './report.ts';
+import { keepResults, runCommand } from './session.ts';
 
 const TURN_MS = 20;
 const SLOW_MS = 2000;
@@ -49,13 +51,14 @@ async function openWay(way: ConvVariant): Promise<Rung> {
 }
 
 async function openRungs(profile: AdapterProfile, wanted: string | undefined): Promise<Rung[]> {
-  const isWanted = (name: string): boolean => wanted === undefined || wanted.split(',').includes(name);
+  const products = possibleVariants(profile);
+  const names = namesIn('ladder: this adapter has no rung', [...products, ...ways], wanted);
   const rungs: Rung[] = [];
-  for (const name of possibleVariants(profile).filter(isWanted)) {
+  for (const name of products.filter((each) => names.includes(each))) {
     const device = await openDevice({ profile: { chooseGemm: () => name, chooseConv: asProduct } });
     rungs.push({ name, device, takes: async () => true });
   }
-  for (const way of ways.filter(isWanted)) rungs.push(await openWay(way));
+  for (const way of ways.filter((each) => names.includes(each))) rungs.push(await openWay(way));
   return rungs;
 }
 
@@ -90,44 +93,61 @@ async function climb(bench: BenchCase, rungs: readonly Rung[], rounds: number): 
 }
 
 interface Options {
-  readonly json?: boolean;
-  readonly filter: string;
-  readonly rounds: string;
+  readonly json?: true;
+  readonly filter?: string;
+  readonly rounds: number;
   readonly rungs?: string;
 }
 
+interface LadderReport extends Report {
+  readonly unit: 'GFLOP/s';
+  readonly results: readonly object[];
+}
+
+const ladderCases = [...matmulCases, ...convCases];
+
 async function main({ filter, rounds, rungs: wanted, json }: Options): Promise<void> {
+  const isWanted = selector(
+    'ladder',
+    ladderCases.map(({ name }) => name),
+    filter,
+  );
   const own = await openDevice({ log: console.warn });
-  const rungs = await openRungs(own.profile, wanted);
-  console.log(`${own.description}, GFLOP/s, medians of ${rounds} rounds\n`);
-  console.log(`${'case'.padEnd(32)}${rungs.map(({ name }) => name.padStart(9)).join('')}`);
-  const results: unknown[] = [];
+  const rungs: Rung[] = [];
   try {
-    for (const bench of casesFor(own.profile.family, [...matmulCases, ...convCases])) {
-      if (!filter.split(',').some((part) => bench.name.includes(part))) continue;
-      const reached = await climb(bench, rungs, Number(rounds));
-      const rates = reached.map((each) => (each ? each.rate.toFixed(2) : '-').padStart(9));
-      console.log(`${bench.name.padEnd(32)}${rates.join('')}`);
-      const kernels = Object.fromEntries(rungs.map(({ name }, i) => [name, reached[i]]));
-      results.push({ name: bench.name, size: bench.size, kernels, loadAverage: loadavg()[0] });
-    }
-    if (json) {
-      const origin = originOf(own);
-      writeReport({ ...origin, unit: 'GFLOP/s', results } as Origin, resultPath(origin, 'ladder'));
-    }
+    const origin = originOf(own);
+    const path = resultFile(json, origin, 'ladder');
+    rungs.push(...(await openRungs(own.profile, wanted)));
+    console.log(`${own.description}, GFLOP/s, medians of ${rounds} rounds\n`);
+    console.log(`${'case'.padEnd(32)}${rungs.map(({ name }) => name.padStart(9)).join('')}`);
+    const results: object[] = [];
+    const measure = async (signal: AbortSignal): Promise<void> => {
+      for (const bench of casesFor(own.profile.family, ladderCases)) {
+        if (signal.aborted) return;
+        if (!isWanted(bench.name)) continue;
+        const reached = await climb(bench, rungs, rounds);
+        const rates = reached.map((each) => (each ? each.rate.toFixed(2) : '-').padStart(9));
+        console.log(`${bench.name.padEnd(32)}${rates.join('')}`);
+        const kernels = Object.fromEntries(rungs.map(({ name }, i) => [name, reached[i]]));
+        results.push({ name: bench.name, size: bench.size, kernels, loadAverage: loadavg()[0] });
+      }
+    };
+    const report = (isComplete: boolean): LadderReport | null =>
+      results.length === 0 ? null : { ...origin, isComplete, unit: 'GFLOP/s', results };
+    await keepResults(path, { measure, report });
   } finally {
     for (const { device } of rungs) await device.close();
     await own.close();
   }
 }
 
-await new Command('ladder')
+const command = new Command('ladder')
   .description(
     'Measure every kernel for products of matrices and every way of a convolution, whatever the adapter would choose.',
   )
-  .option('--filter <texts>', 'only cases with one of these in their name, separated by commas', '')
-  .option('--rounds <count>', 'runs of each kernel per case', '5')
+  .option('--filter <texts>', 'only cases with one of these in their name, separated by commas')
+  .option('--rounds <count>', 'runs of each kernel per case', count, 5)
   .option('--rungs <names>', 'only these kernels and ways, separated by commas')
   .option('--json', 'also write bench/results/<date>-ladder-<adapter>.json')
-  .action(main)
-  .parseAsync();
+  .action(main);
+await runCommand(command);

@@ -14,7 +14,9 @@ import { classifierObjective, type IsnetOptions, isnetObjective } from '../isnet
 import { TrainStep } from '../isnet/train-step.ts';
 import { createModel } from '../nn/models/index.ts';
 import { SGD } from '../nn/optim.ts';
-import { type Origin, originOf, resultPath, writeReport } from './report.ts';
+import { count, selector } from './options.ts';
+import { originOf, type Report, resultFile } from './report.ts';
+import { keepResults, runCommand } from './session.ts';
 import { randomImages } from './small-net.ts';
 
 /** A network at a size. */
@@ -142,22 +144,38 @@ async function measureSteps(
 }
 
 interface Options {
-  readonly filter: string;
-  readonly steps: string;
-  readonly json?: boolean;
+  readonly filter?: string;
+  readonly steps: number;
+  readonly json?: true;
 }
 
+interface NetworkReport extends Report {
+  readonly unit: 'seconds';
+  readonly results: readonly StepResult[];
+}
+
+const rows = settings.flatMap((setting) =>
+  setting.modes.map((mode) => ({ name: `${setting.model} ${mode.name}`, setting, mode })),
+);
+
 async function main({ filter, steps, json }: Options): Promise<void> {
+  const isWanted = selector(
+    'networks',
+    rows.map(({ name }) => name),
+    filter,
+  );
+  const first = await openDevice({ log: console.warn });
+  const origin = originOf(first);
+  await first.close();
+  const path = resultFile(json, origin, 'networks');
   const results: StepResult[] = [];
-  let origin: Origin | undefined;
-  for (const setting of settings) {
-    for (const mode of setting.modes) {
-      if (!`${setting.model} ${mode.name}`.includes(filter)) continue;
+  const measure = async (signal: AbortSignal): Promise<void> => {
+    for (const { setting, mode } of rows.filter(({ name }) => isWanted(name))) {
+      if (signal.aborted) return;
       // A device of its own: the peak of one step must not hide behind that of another.
-      const device = await openDevice({ log: console.warn });
-      origin ??= originOf(device);
+      const device = await openDevice();
       try {
-        const result = await measureSteps(device, setting, mode, Number(steps));
+        const result = await measureSteps(device, setting, mode, steps);
         results.push(result);
         const { name, firstStepSeconds: first, stepSeconds: median, minSeconds, maxSeconds } = result;
         const bytes = (result.peakBytes / 2 ** 20).toFixed(0);
@@ -168,15 +186,16 @@ async function main({ filter, steps, json }: Options): Promise<void> {
         await device.close();
       }
     }
-  }
-  if (json && origin)
-    writeReport({ ...origin, unit: 'seconds', results } as Origin, resultPath(origin, 'networks'));
+  };
+  const report = (isComplete: boolean): NetworkReport | null =>
+    results.length === 0 ? null : { ...origin, isComplete, unit: 'seconds', results };
+  await keepResults(path, { measure, report });
 }
 
-await new Command('networks')
+const command = new Command('networks')
   .description('One training step of ResNet-18 in every mode and of DenseNet-121, in seconds and bytes.')
-  .option('--filter <text>', 'only rows with this in their name', '')
-  .option('--steps <count>', 'steps after the first', '3')
+  .option('--filter <texts>', 'only rows with one of these in their name, separated by commas')
+  .option('--steps <count>', 'steps after the first', count, 3)
   .option('--json', 'also write bench/results/<date>-networks-<adapter>.json')
-  .action(main)
-  .parseAsync();
+  .action(main);
+await runCommand(command);

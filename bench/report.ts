@@ -1,8 +1,10 @@
 // What becomes of the numbers: a table for people, JSON for comparison.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { dirname, relative } from 'node:path';
+import { existsSync, mkdirSync, mkdtempSync, rmdirSync, statSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { UsageError } from '../engine/errors.ts';
+import { writeFileAtomically } from '../engine/files.ts';
 import type { Device } from '../engine/tensor.ts';
 import { describeEnvironment } from '../isnet/environment.ts';
 import type { Ceilings } from './ceiling.ts';
@@ -22,8 +24,14 @@ export interface Origin {
   readonly cpuCount: number;
 }
 
+/** What all files of results have in common. */
+export interface Report extends Origin {
+  /** False when an error or Ctrl-C ended the run: cases are missing. */
+  readonly isComplete: boolean;
+}
+
 /** Contents of a file that `npm run bench -- --json` writes. */
-export interface BenchReport extends Origin {
+export interface BenchReport extends Report {
   /** Clock of all times but `deviceMs`. */
   readonly clock: 'wall';
   /** Too few samples to publish. */
@@ -36,13 +44,15 @@ export interface BenchReport extends Origin {
 export function originOf(device: Device): Origin {
   // Field by field: the environment also holds the command, with paths of this machine.
   const { date, commit, adapter, node, platform, cpu, cpuCount } = describeEnvironment(device);
-  const hasUncommittedChanges = commit !== null && hasChanges();
+  const root = fileURLToPath(new URL('..', import.meta.url));
+  const hasUncommittedChanges = commit !== null && hasChanges(root);
   return { date, commit, hasUncommittedChanges, adapter, node, platform, cpu, cpuCount };
 }
 
-function hasChanges(): boolean {
-  const cwd = fileURLToPath(new URL('..', import.meta.url));
-  const changes = execFileSync('git', ['status', '--porcelain', '--untracked-files=no'], {
+/** Whether files of the clone at `cwd` differ from its commit. Results do not count: a run that writes them anew changes no code. */
+export function hasChanges(cwd: string): boolean {
+  const paths = ['--', '.', ':!bench/results'];
+  const changes = execFileSync('git', ['status', '--porcelain', '--untracked-files=no', ...paths], {
     cwd,
     encoding: 'utf8',
   });
@@ -64,10 +74,30 @@ export function resultPath({ date, adapter }: Origin, kind = ''): string {
   }
 }
 
-/** Writes a report as JSON and says where. */
-export function writeReport(report: Origin, path: string): void {
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, `${JSON.stringify(report, null, 2)}\n`);
+/**
+ * Where `--json` wants the results: a file by name, or that of `resultPath`; undefined without it. Makes the folder. Throws
+ * UsageError if no file can be written there: to be asked before measuring, because minutes later the results would be lost.
+ */
+export function resultFile(json: string | true | undefined, origin: Origin, kind = ''): string | undefined {
+  if (json === undefined) return undefined;
+  const path = json === true ? resultPath(origin, kind) : json;
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    // Tried, because permissions do not tell: a folder may be read-only for everybody.
+    rmdirSync(mkdtempSync(join(dirname(path), '.writable-')));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new UsageError(`bench: cannot write '${path}' (${reason}); name another file`, { cause });
+  }
+  // What is renamed to the path would replace a device, too.
+  if (existsSync(path) && !statSync(path).isFile())
+    throw new UsageError(`bench: '${path}' is no file; name a file for the results`);
+  return path;
+}
+
+/** Writes a report as JSON and says where. Throws DataError when it cannot be written. */
+export async function writeReport(report: Report, path: string): Promise<void> {
+  await writeFileAtomically(path, `${JSON.stringify(report, null, 2)}\n`, { where: 'bench' });
   console.log(`\nresults: ${relative('', path)}`);
 }
 

@@ -286,15 +286,14 @@ function checkSameNetwork([a, b]: readonly Contestant[]): void {
   throw new DeviceError(`rivals: ${a.name} and ${b.name} have other weights; they are to be one network`);
 }
 
-/** Measures classifier, ISNet, pipeline and multi-task network of one setting. Throws DeviceError for a file that lost something. */
-export async function runtimeCosts(
+/** Measures classifier, ISNet, pipeline and multi-task network of one setting, row by row. Throws DeviceError for a file that lost something. */
+export async function* runtimeCosts(
   device: GpuDevice,
   setting: RivalSetting,
   { rounds, otherRounds, batchSizes }: RuntimeOptions,
-): Promise<RuntimeCost[]> {
+): AsyncGenerator<RuntimeCost> {
   const folder = await mkdtemp(join(tmpdir(), 'isnet-rivals-'));
   const contestants: Contestant[] = [];
-  const costs: RuntimeCost[] = [];
   try {
     for (const [seed, name] of trainedMethods.entries())
       contestants.push(await deployed(device, name, setting, { folder, seed }));
@@ -318,12 +317,11 @@ export async function runtimeCosts(
             const times = { ms: spreadOf(timed[engine][i]), ratio: ratioOf(timed[engine][i], base) };
             const row = { setting: setting.name, method: name, engine, batchSize, ...times, ...facts };
             console.log(runtimeRow(row));
-            costs.push(row);
+            yield row;
           }
         }
       }
     }
-    return costs;
   } finally {
     for (const { model } of contestants) model.dispose();
     device.trim();

@@ -127,13 +127,15 @@ async function measure(
   }
 }
 
-/** Measures the methods whose name has `filter` in it, one pair after another: two networks fit where twelve do not. */
-export async function trainingCosts(
+/** Methods whose steps are measured. */
+export const measuredMethods = Object.keys(passesOf);
+
+/** Measures the methods that are wanted, one pair after another: two networks fit where twelve do not. */
+export async function* trainingCosts(
   device: GpuDevice,
   setting: RivalSetting,
-  { rounds, filter }: { readonly rounds: number; readonly filter: string },
-): Promise<TrainingCost[]> {
-  const costs: TrainingCost[] = [];
+  { rounds, isWanted }: { readonly rounds: number; readonly isWanted: (method: string) => boolean },
+): AsyncGenerator<TrainingCost> {
   const forward = await countForward(setting);
   const base = await countProducts(methodNamed('classifier'), setting);
   console.log(`a forward pass F: ${(forward / 1e6).toPrecision(4)} million multiply-adds\n${trainingHead}`);
@@ -141,7 +143,7 @@ export async function trainingCosts(
     `${'classifier'.padEnd(32)}${'3'.padStart(10)}${(base / forward).toFixed(2).padStart(11)}${'1'.padStart(15)}`,
   );
   for (const [name, passes] of Object.entries(passesOf)) {
-    if (!name.includes(filter)) continue;
+    if (!isWanted(name)) continue;
     const method = methodNamed(name, all);
     const forwardPasses = passes(setting.input.classNames.length);
     const products = await countProducts(method, setting);
@@ -155,9 +157,8 @@ export async function trainingCosts(
       ...(await measure(device, method, setting, rounds)),
     };
     console.log(trainingRow(cost));
-    costs.push(cost);
+    yield cost;
   }
-  return costs;
 }
 
 const trainingHead = `${'step of'.padEnd(32)}${'theory, F'.padStart(10)}${'counted, F'.padStart(11)}${'counted, times'.padStart(15)}${'measured, times'.padStart(20)}${'ms'.padStart(10)}${'classifier ms'.padStart(15)}`;

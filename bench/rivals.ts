@@ -1,14 +1,16 @@
 // What an ISNet costs beside its rivals: to run, and to train. `node --import tsx bench/rivals.ts`.
 import { loadavg } from 'node:os';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { openDevice } from '../engine/node-device.ts';
-import { type Origin, originOf, resultPath, writeReport } from './report.ts';
+import { count, selector } from './options.ts';
+import { originOf, type Report, resultFile } from './report.ts';
 import { type RuntimeCost, runtimeCosts, runtimeHead } from './rivals-runtime.ts';
 import { settings } from './rivals-setting.ts';
-import { type TrainingCost, trainingCosts } from './rivals-training.ts';
+import { measuredMethods, type TrainingCost, trainingCosts } from './rivals-training.ts';
+import { keepResults, runCommand } from './session.ts';
 
 /** Contents of the file. */
-interface RivalReport extends Origin {
+interface RivalReport extends Report {
   readonly kind: 'rivals';
   readonly roundCount: number;
   /** Of what takes seconds: training steps of the large network, and the networks beside it. */
@@ -24,55 +26,56 @@ interface Options {
   readonly networks: 'small' | 'resnet18' | 'all';
   readonly rounds: number;
   readonly largeRounds: number;
-  readonly filter: string;
-  readonly json?: boolean;
+  readonly filter?: string;
+  readonly json?: true;
 }
 
 const BATCH_SIZES = [1, 32];
 
-function count(text: string): number {
-  if (/^[1-9]\d*$/.test(text)) return Number(text);
-  throw new InvalidArgumentError('Use a whole number from 1 up.');
-}
-
 async function main({ only, networks, filter, json, ...options }: Options): Promise<void> {
   const { rounds: roundCount, largeRounds: largeRoundCount } = options;
+  const isWanted = selector('rivals', measuredMethods, filter);
   const device = await openDevice({ log: console.warn });
   try {
     const origin = originOf(device);
+    const path = resultFile(json, origin, 'rivals');
     const loadBefore = loadavg()[0];
     const runtime: RuntimeCost[] = [];
     const training: TrainingCost[] = [];
-    const chosen = settings.filter(({ name }) => networks === 'all' || name.startsWith(networks));
-    for (const setting of chosen) {
-      const slowRounds = setting.name.startsWith('small') ? roundCount : largeRoundCount;
-      if (only !== 'training') {
-        console.log(`\n${setting.name}\n${runtimeHead}`);
-        const options = { rounds: roundCount, otherRounds: slowRounds, batchSizes: BATCH_SIZES };
-        runtime.push(...(await runtimeCosts(device, setting, options)));
+    const measure = async (signal: AbortSignal): Promise<void> => {
+      const chosen = settings.filter(({ name }) => networks === 'all' || name.startsWith(networks));
+      for (const setting of chosen) {
+        const slowRounds = setting.name.startsWith('small') ? roundCount : largeRoundCount;
+        if (only !== 'training' && !signal.aborted) {
+          console.log(`\n${setting.name}\n${runtimeHead}`);
+          const options = { rounds: roundCount, otherRounds: slowRounds, batchSizes: BATCH_SIZES };
+          for await (const cost of runtimeCosts(device, setting, options)) {
+            runtime.push(cost);
+            if (signal.aborted) break;
+          }
+        }
+        if (only !== 'runtime' && !signal.aborted) {
+          console.log(`\n${setting.name}, batch ${setting.batchSize}`);
+          for await (const cost of trainingCosts(device, setting, { rounds: slowRounds, isWanted })) {
+            training.push(cost);
+            if (signal.aborted) break;
+          }
+        }
       }
-      if (only !== 'runtime') {
-        console.log(`\n${setting.name}, batch ${setting.batchSize}`);
-        training.push(...(await trainingCosts(device, setting, { rounds: slowRounds, filter })));
-      }
-    }
-    const loadAverages = [loadBefore, loadavg()[0]] as const;
-    const report: RivalReport = {
-      ...origin,
-      kind: 'rivals',
-      roundCount,
-      largeRoundCount,
-      loadAverages,
-      runtime,
-      training,
     };
-    if (json) writeReport(report, resultPath(origin, 'rivals'));
+    const report = (isComplete: boolean): RivalReport | null => {
+      if (runtime.length + training.length === 0) return null;
+      const loadAverages = [loadBefore, loadavg()[0]] as const;
+      const head = { ...origin, isComplete, kind: 'rivals' as const, roundCount, largeRoundCount };
+      return { ...head, loadAverages, runtime, training };
+    };
+    await keepResults(path, { measure, report });
   } finally {
     await device.close();
   }
 }
 
-await new Command('rivals')
+const command = new Command('rivals')
   .description(
     'Time of a forward pass of the exported ISNet, the classifier, the pipeline and the multi-task network; time of training steps of every method. In turns, as ratios to the ordinary classifier.',
   )
@@ -82,7 +85,7 @@ await new Command('rivals')
   )
   .option('--rounds <count>', 'rounds of turns', count, 15)
   .option('--large-rounds <count>', 'rounds of what takes seconds with resnet18', count, 5)
-  .option('--filter <text>', 'only steps of methods with this in their name', '')
+  .option('--filter <texts>', 'only steps of methods with one of these in their name, separated by commas')
   .option('--json', 'also write bench/results/<date>-rivals-<adapter>.json')
-  .action(main)
-  .parseAsync();
+  .action(main);
+await runCommand(command);

@@ -1,21 +1,14 @@
 // `npm run bench`: measures all cases, or some, on the best device of this machine.
 import { Command } from 'commander';
-import { IsnetError, UsageError } from '../engine/errors.ts';
+import { UsageError } from '../engine/errors.ts';
 import { openDevice } from '../engine/node-device.ts';
 import { kernelTable } from '../isnet/kernel-profile.ts';
 import { allCases, casesFor, pathOf, selectCases } from './all-cases.ts';
 import { measureCeilings } from './ceiling.ts';
 import { comparisonTable, readReport } from './compare.ts';
 import { type BenchResult, measure } from './measure.ts';
-import {
-  type BenchReport,
-  describeRun,
-  originOf,
-  resultPath,
-  tableHead,
-  tableRow,
-  writeReport,
-} from './report.ts';
+import { type BenchReport, describeRun, originOf, resultFile, tableHead, tableRow } from './report.ts';
+import { keepResults, runCommand } from './session.ts';
 import { measureStartups, startupCases } from './startup.ts';
 
 interface Options {
@@ -32,10 +25,11 @@ async function run(options: Options): Promise<void> {
   const { cases, startups } = selectCases(filter);
   const device = await openDevice({ log: console.warn });
   try {
+    const origin = originOf(device);
+    const path = resultFile(json, origin);
     // Without timestamps it is refused now, and not after the first case.
     if (isProfiled) await device.profileDispatches(() => {});
     const ceilings = await measureCeilings(device);
-    const origin = originOf(device);
     console.log(describeRun(origin, ceilings));
     console.log(
       `milliseconds per call, wall clock but for \`device\`${isQuick ? '; quick: do not publish' : ''}\n`,
@@ -47,8 +41,16 @@ async function run(options: Options): Promise<void> {
       results.push(result);
     };
     const feasible = casesFor(device.profile.family, cases);
-    for (const bench of feasible) add(await measure(device, bench, { isQuick, ceilings, isProfiled }));
-    for (const result of await measureStartups(startups, { isQuick })) add(result);
+    const measureAll = async (signal: AbortSignal): Promise<void> => {
+      for (const bench of feasible) {
+        if (signal.aborted) return;
+        add(await measure(device, bench, { isQuick, ceilings, isProfiled }));
+      }
+      for await (const result of measureStartups(startups, { isQuick, signal })) add(result);
+    };
+    const report = (isComplete: boolean): BenchReport | null =>
+      results.length === 0 ? null : { ...origin, isComplete, clock: 'wall', isQuick, ceilings, results };
+    await keepResults(path, { measure: measureAll, report });
     const left = cases.filter((bench) => !feasible.includes(bench)).map(({ name }) => name);
     if (left.length > 0) console.log(`\nleft out on a software adapter: ${left.join(', ')}`);
     if (results.some(({ isNoisy }) => isNoisy)) {
@@ -57,9 +59,6 @@ async function run(options: Options): Promise<void> {
     for (const { name, profile } of results) {
       if (profile) console.log(`\n${kernelTable({ name, run: 'call' }, profile)}`);
     }
-    if (json === undefined) return;
-    const report: BenchReport = { ...origin, clock: 'wall', isQuick, ceilings, results };
-    writeReport(report, json === true ? resultPath(report) : json);
   } finally {
     await device.close();
   }
@@ -88,14 +87,8 @@ const command = new Command('bench')
   .option('--compare <files...>', 'print two files of results side by side and measure none');
 
 command.action(async (options: Options) => {
-  try {
-    if (options.list) list();
-    else if (options.compare) compare(options.compare);
-    else await run(options);
-  } catch (error) {
-    if (!(error instanceof IsnetError)) throw error;
-    console.error(`error: ${error.message}`);
-    process.exitCode = error instanceof UsageError ? 2 : 1;
-  }
+  if (options.list) list();
+  else if (options.compare) compare(options.compare);
+  else await run(options);
 });
-await command.parseAsync();
+await runCommand(command);

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { type Comparable, compareReports, comparisonTable, readReport } from '../bench/compare.ts';
 import { UsageError } from '../engine/errors.ts';
@@ -59,4 +60,31 @@ test('a file that holds no results is refused by name', () => {
   expect(() => readReport(path)).toThrow(/other\.json holds no cases/);
   writeFileSync(path, JSON.stringify(report({ x: [1, 2, 3] })));
   expect(readReport(path).results).toHaveLength(1);
+});
+
+const row = { name: 'x', medianMs: 2, minMs: 1, p10Ms: 1, p90Ms: 3 };
+const whole = { date: '2026-01-02', commit: null, adapter: 'A', results: [row] };
+test.each([
+  null,
+  3,
+  [],
+  { ...whole, results: [] },
+  { ...whole, results: [null] },
+  { ...whole, results: [{ ...row, name: undefined }] },
+  { ...whole, results: [row, { ...row, medianMs: null }] },
+  { ...whole, results: [{ ...row, p90Ms: undefined }] },
+  { ...whole, results: [{ ...row, p10Ms: undefined, minMs: undefined }] },
+  { ...whole, date: undefined },
+  { ...whole, commit: 7 },
+  { ...whole, adapter: undefined },
+])('%j is no file of results', (contents) => {
+  const path = join(folder, 'damaged.json');
+  writeFileSync(path, JSON.stringify(contents));
+  expect(() => readReport(path)).toThrow(UsageError);
+  expect(() => readReport(path)).toThrow(/^compare: .*damaged\.json (holds no cases|lacks)/);
+});
+
+test('the files that are published can be compared', () => {
+  const published = new URL('../bench/results/2026-11-23-lavapipe.json', import.meta.url);
+  expect(readReport(fileURLToPath(published)).results.length).toBeGreaterThan(50);
 });

@@ -38,6 +38,7 @@ const reasonOf = (error: unknown): string => {
 export class Field {
   readonly #options: ProcessOptions;
   readonly #processes = new Map<PeerName, PeerProcess>();
+  #isEnded = false;
   /** Peers that do not even open, with the reason. */
   readonly unavailable = new Map<PeerName, string>();
   readonly descriptions = new Map<PeerName, { version: string; computesOn: string }>();
@@ -49,6 +50,7 @@ export class Field {
   async processOf(name: PeerName): Promise<PeerProcess> {
     const reason = this.unavailable.get(name);
     if (reason) throw new PeerFailure(reason);
+    if (this.#isEnded) throw new PeerFailure('the run was ended');
     const running = this.#processes.get(name);
     if (running?.isAlive) return running;
     const fresh = new PeerProcess(name, this.#options);
@@ -69,6 +71,7 @@ export class Field {
   }
 
   end(): void {
+    this.#isEnded = true;
     for (const process of this.#processes.values()) process.end();
   }
 }
@@ -109,7 +112,13 @@ export async function runCase(
     }
   }
   for (const { name, process, roundMs, checkedError, failure } of contestants) {
-    if (process.isAlive) await process.ask({ do: 'close' });
+    try {
+      if (process.isAlive) await process.ask({ do: 'close' });
+    } catch (error) {
+      if (!(error instanceof PeerFailure)) throw error;
+      // What it measured before stands; the next case gets a new process.
+      field.discard(name);
+    }
     results[name] = failure ? failed(failure) : { roundMs, checkedError, failure: null };
   }
   return Object.fromEntries(names.map((name) => [name, results[name]]));
@@ -122,42 +131,48 @@ export const startupNames = [
   'first result, warm',
 ] as const;
 
+export type StartupName = (typeof startupNames)[number];
+
 /**
  * Process start to the first product read back, and to the first training step after it. Cold: Mesa's cache of compiled
- * kernels is empty. Warm: it is the user's own, as the rounds left it.
+ * kernels is empty. Warm: it is the user's own, as the rounds left it. An aborted signal ends it; what was timed is kept.
  */
 export async function runStartups(
   options: ProcessOptions,
   names: readonly PeerName[],
   roundCount: number,
-): Promise<Record<(typeof startupNames)[number], CaseResults>> {
+  signal?: AbortSignal,
+): Promise<Record<StartupName, CaseResults>> {
   const times = Object.fromEntries(startupNames.map((name) => [name, new Map<PeerName, number[]>()]));
   const failures = Object.fromEntries(startupNames.map((name) => [name, new Map<PeerName, string>()]));
-  const note = (kind: (typeof startupNames)[number], name: PeerName, ms: number | null, error = '') => {
+  const note = (kind: StartupName, name: PeerName, ms: number | null, error = '') => {
     if (ms === null) failures[kind].set(name, error);
     else times[kind].set(name, [...(times[kind].get(name) ?? []), ms]);
   };
   const [coldResult, coldStep, warmResult] = startupNames;
   for (let round = 0; round < roundCount; round++) {
     for (const name of names) {
+      // Who has not started once is not waited for again.
+      if (signal?.aborted || failures[warmResult].has(name)) continue;
       try {
-        const folder = newCacheFolder();
-        const cold = await startOnce(name, { ...options, env: { MESA_SHADER_CACHE_DIR: folder } });
-        rmSync(folder, { recursive: true });
+        const cold = await startCold(name, options, signal);
         note(coldResult, name, cold.firstResultMs);
         note(coldStep, name, cold.firstStepMs, cold.error);
-        const warm = await startOnce(name, options, '--first-result');
+        const warm = await startOnce(name, options, '--first-result', signal);
         note(warmResult, name, warm.firstResultMs);
       } catch (error) {
+        // Ended by us, or with us: no failure of its own.
+        if (signal?.aborted) continue;
         for (const kind of startupNames) note(kind, name, null, reasonOf(error));
       }
     }
   }
-  const resultsOf = (kind: (typeof startupNames)[number]): CaseResults =>
+  const resultsOf = (kind: StartupName): CaseResults =>
     Object.fromEntries(
       names.map((name) => {
-        const failure = failures[kind].get(name);
         const roundMs = times[kind].get(name) ?? [];
+        const failure =
+          failures[kind].get(name) ?? (roundMs.length === 0 ? 'interrupted before its turn' : null);
         return [name, failure ? failed(failure) : { roundMs, checkedError: null, failure: null }];
       }),
     );
@@ -165,18 +180,37 @@ export async function runStartups(
     [coldResult]: resultsOf(coldResult),
     [coldStep]: resultsOf(coldStep),
     [warmResult]: resultsOf(warmResult),
-  } as Record<(typeof startupNames)[number], CaseResults>;
+  } as Record<StartupName, CaseResults>;
+}
+
+async function startCold(
+  name: PeerName,
+  options: ProcessOptions,
+  signal: AbortSignal | undefined,
+): Promise<StartupAnswer> {
+  const folder = newCacheFolder();
+  try {
+    const env = { MESA_SHADER_CACHE_DIR: folder };
+    return await startOnce(name, { ...options, env }, '--startup', signal);
+  } finally {
+    // A process that was ended may still write there.
+    rmSync(folder, { recursive: true, maxRetries: 5 });
+  }
 }
 
 async function startOnce(
   name: PeerName,
   options: ProcessOptions,
-  mode = '--startup',
+  mode: '--startup' | '--first-result',
+  signal: AbortSignal | undefined,
 ): Promise<StartupAnswer> {
   const process = new PeerProcess(name, options, [mode]);
+  const end = () => process.end();
+  signal?.addEventListener('abort', end);
   try {
     return await process.next<StartupAnswer>();
   } finally {
+    signal?.removeEventListener('abort', end);
     process.end();
   }
 }

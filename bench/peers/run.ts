@@ -2,19 +2,20 @@
 import { loadavg } from 'node:os';
 import { Command } from 'commander';
 import { CpuDevice } from '../../engine/cpu-device.ts';
-import { IsnetError, UsageError } from '../../engine/errors.ts';
-import { medianOf } from '../../isnet/evaluation/bootstrap.ts';
-import { type Origin, originOf, resultPath, writeReport } from '../report.ts';
+import { UsageError } from '../../engine/errors.ts';
+import { count, namesIn, seconds, selector } from '../options.ts';
+import { originOf, type Report, resultFile } from '../report.ts';
+import { keepResults, runCommand } from '../session.ts';
 import { buildPeers, installPeers } from './build.ts';
 import { peerCases } from './cases.ts';
-import { expectedOf } from './expected.ts';
-import { isPeerName, type PeerName, peerNames, peers } from './peers.ts';
+import { comparePeers, type ReportedCase } from './comparison.ts';
+import { type PeerName, peerNames, peers } from './peers.ts';
 import type { ProcessOptions } from './process.ts';
-import { type CaseResults, Field, runCase, runStartups, startupNames } from './rounds.ts';
-import { peerTableHead, peerTableRows, ratioOf } from './table.ts';
+import { Field, startupNames } from './rounds.ts';
+import { peerTableHead } from './table.ts';
 
 interface Options {
-  readonly filter: string;
+  readonly filter?: string;
   readonly peers?: string;
   readonly adapter: string;
   readonly rounds: number;
@@ -24,7 +25,7 @@ interface Options {
 }
 
 /** Contents of a file that `npm run bench:peers -- --json` writes. */
-interface PeerReport extends Origin {
+interface PeerReport extends Report {
   readonly kind: 'peers';
   readonly roundCount: number;
   readonly isQuick: boolean;
@@ -34,38 +35,20 @@ interface PeerReport extends Origin {
   readonly cases: readonly ReportedCase[];
 }
 
-interface ReportedCase {
-  readonly name: string;
-  readonly unit: string;
-  readonly workPerCall: number;
-  readonly results: object;
-}
-
 const SAMPLE_MS = 150;
 const QUICK_SAMPLE_MS = 20;
-// Each takes up to half a minute.
-const STARTUP_ROUNDS = 3;
 
-function selectedPeers(names = peerNames.join(',')): PeerName[] {
-  const list = names.split(',');
-  const unknown = list.find((name) => !isPeerName(name));
-  if (unknown !== undefined) {
-    throw new UsageError(`bench:peers: no peer '${unknown}'; use some of ${peerNames.join(', ')}`);
+/** Opens all, so that their versions are known, and says what they are. */
+async function introduce(field: Field, names: readonly PeerName[]): Promise<void> {
+  for (const name of names) {
+    // A failure to open is a row of its own here, and the reason in all others.
+    await field.processOf(name).catch(() => {});
+    const description = field.descriptions.get(name);
+    const about = description
+      ? `${description.version}, ${description.computesOn}`
+      : field.unavailable.get(name);
+    console.log(`${name.padEnd(14)} ${about}${peers[name].note ? ` (${peers[name].note})` : ''}`);
   }
-  return list as PeerName[];
-}
-
-function withStatistics(results: CaseResults): object {
-  return Object.fromEntries(
-    Object.entries(results).map(([name, result]) => [
-      name,
-      {
-        medianMs: result.failure ? null : medianOf(result.roundMs),
-        timesAsLongAsOurs: name === 'ours' ? null : ratioOf(result, results.ours),
-        ...result,
-      },
-    ]),
-  );
 }
 
 async function run({
@@ -77,96 +60,67 @@ async function run({
   json,
   quick: isQuick = false,
 }: Options): Promise<void> {
-  const names = selectedPeers(wanted);
-  const isWanted = (name: string) => filter.split(',').some((part) => name.includes(part));
-  const cases = peerCases.filter(({ name }) => isWanted(name));
-  const startups = startupNames.filter(isWanted);
-  if (cases.length + startups.length === 0) {
-    const known = [...peerCases.map(({ name }) => name), ...startupNames].join(', ');
-    throw new UsageError(`bench:peers: no case has '${filter}' in its name; use a part of ${known}`);
-  }
+  const names = namesIn('bench:peers: no peer', peerNames, wanted);
+  const known = [...peerCases.map(({ name }) => name), ...startupNames];
+  const isWanted = selector('bench:peers', known, filter);
   if (adapter !== 'any' && adapter !== 'swiftshader') {
     throw new UsageError(`bench:peers: no adapter '${adapter}'; use any or swiftshader`);
   }
+  // Our own adapter is known later, from a peer: a device here would be in the others' way.
+  const host = originOf(new CpuDevice());
+  resultFile(json, host, 'peers');
   installPeers();
-  const options: ProcessOptions = { script: buildPeers(), adapter, timeoutMs: 1000 * timeout };
+  const process: ProcessOptions = { script: buildPeers(), adapter, timeoutMs: 1000 * timeout };
   const roundCount = isQuick ? 1 : rounds;
   const loadBefore = loadavg()[0];
-  const field = new Field(options);
-  const reported: ReportedCase[] = [];
-  const report = (name: string, unit: string, workPerCall: number, results: CaseResults): void => {
-    for (const row of peerTableRows(name, results, { unit, workPerCall })) console.log(row);
-    reported.push({ name, unit, workPerCall, results: withStatistics(results) });
-  };
+  const field = new Field(process);
   try {
-    for (const name of names) {
-      // A failure to open is a row of its own here, and the reason in all others.
-      await field.processOf(name).catch(() => {});
-      const description = field.descriptions.get(name);
-      const about = description
-        ? `${description.version}, ${description.computesOn}`
-        : field.unavailable.get(name);
-      console.log(`${name.padEnd(14)} ${about}${peers[name].note ? ` (${peers[name].note})` : ''}`);
-    }
+    await introduce(field, names);
+    const origin = { ...host, adapter: field.descriptions.get('ours')?.computesOn ?? host.adapter };
     console.log(
       `\n${roundCount} rounds, wall clock, load ${loadBefore.toFixed(1)}${isQuick ? '; quick: do not publish' : ''}\n`,
     );
     console.log(peerTableHead());
-    for (const item of cases) {
-      const sampleMs = isQuick ? QUICK_SAMPLE_MS : SAMPLE_MS;
-      const results = await runCase(field, names, item, await expectedOf(item.work), {
-        roundCount,
-        sampleMs,
-      });
-      report(item.name, item.unit, item.workPerCall, results);
-    }
-    const available = names.filter((name) => !field.unavailable.has(name));
-    field.end();
-    if (startups.length > 0) {
-      const found = await runStartups(options, available, isQuick ? 1 : Math.min(STARTUP_ROUNDS, roundCount));
-      for (const name of startups) report(name, '', 1, found[name]);
-    }
+    const plan = {
+      names,
+      cases: peerCases.filter(({ name }) => isWanted(name)),
+      startups: startupNames.filter(isWanted),
+      process,
+      roundCount,
+      sampleMs: isQuick ? QUICK_SAMPLE_MS : SAMPLE_MS,
+    };
+    const cases: ReportedCase[] = [];
+    const report = (isComplete: boolean): PeerReport | null => {
+      if (cases.length === 0) return null;
+      const head = { kind: 'peers' as const, ...origin, isComplete, roundCount, isQuick };
+      const loadAverages = [loadBefore, loadavg()[0]] as const;
+      return { ...head, loadAverages, peers: describePeers(field), cases };
+    };
+    await keepResults(resultFile(json, origin, 'peers'), {
+      measure: (signal) => comparePeers(field, plan, signal, (item) => cases.push(item)),
+      report,
+    });
   } finally {
     field.end();
   }
-  if (json === undefined) return;
-  // Whichever adapter our process opened; a device of our own here would only be in the others' way.
-  const origin = originOf(new CpuDevice());
-  const full: PeerReport = {
-    kind: 'peers',
-    ...origin,
-    adapter: field.descriptions.get('ours')?.computesOn ?? origin.adapter,
-    roundCount,
-    isQuick,
-    loadAverages: [loadBefore, loadavg()[0]],
-    peers: Object.fromEntries(
-      [...field.descriptions].map(([name, { version, computesOn }]) => [
-        name,
-        { version, computesOn, note: peers[name].note },
-      ]),
-    ),
-    cases: reported,
-  };
-  writeReport(full, json === true ? resultPath(full, 'peers') : json);
 }
+
+const describePeers = ({ descriptions }: Field): PeerReport['peers'] =>
+  Object.fromEntries(
+    [...descriptions].map(([name, { version, computesOn }]) => [
+      name,
+      { version, computesOn, note: peers[name].note },
+    ]),
+  );
 
 const command = new Command('bench:peers')
   .description('Measure this library beside others, after checking the results of all.')
-  .option('--filter <texts>', 'only cases with one of these in their name, separated by commas', '')
+  .option('--filter <texts>', 'only cases with one of these in their name, separated by commas')
   .option('--peers <names>', `some of ${peerNames.join(',')} (default: all)`)
   .option('--adapter <name>', 'any: the best of this machine; swiftshader: the CPU, whatever there is', 'any')
-  .option('--rounds <count>', 'samples of each peer', Number, 5)
-  .option('--timeout <seconds>', 'the longest that a peer may take to prepare, check or sample', Number, 300)
+  .option('--rounds <count>', 'samples of each peer', count, 5)
+  .option('--timeout <seconds>', 'the longest that a peer may take to prepare, check or sample', seconds, 300)
   .option('--json [file]', 'write the results (default file: bench/results/<date>-peers-<adapter>.json)')
-  .option('--quick', 'one short round, to see that everything runs');
-
-command.action(async (options: Options) => {
-  try {
-    await run(options);
-  } catch (error) {
-    if (!(error instanceof IsnetError)) throw error;
-    console.error(`error: ${error.message}`);
-    process.exitCode = error instanceof UsageError ? 2 : 1;
-  }
-});
-await command.parseAsync();
+  .option('--quick', 'one short round, to see that everything runs')
+  .action(run);
+await runCommand(command);
