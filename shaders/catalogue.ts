@@ -24,6 +24,7 @@ export const shaderUrls = {
   reduce: new URL('./reduce.wgsl', import.meta.url),
   reduce_rows: new URL('./reduce_rows.wgsl', import.meta.url),
   max_pool_indices: new URL('./max_pool_indices.wgsl', import.meta.url),
+  pool_columns: new URL('./pool_columns.wgsl', import.meta.url),
   pool_scatter: new URL('./pool_scatter.wgsl', import.meta.url),
   avg_pool: new URL('./avg_pool.wgsl', import.meta.url),
   avg_pool_adjoint: new URL('./avg_pool_adjoint.wgsl', import.meta.url),

@@ -6,6 +6,7 @@ import { adjoint, stepOfOp } from '../engine/grad.ts';
 import { metaTensor } from '../engine/meta-device.ts';
 import { adaptiveAvgPool2d, avgPool2d } from '../engine/ops/avg-pool.ts';
 import { maxPool2d, maxPool2dWithIndices, poolScatter } from '../engine/ops/max-pool.ts';
+import type { PoolOptions } from '../engine/ops/pool-window.ts';
 import type { Shape } from '../engine/shape.ts';
 import type { Device, Tensor } from '../engine/tensor.ts';
 import { walk } from '../engine/walk.ts';
@@ -13,6 +14,8 @@ import { withGpu } from './gpu.ts';
 
 const cpu = new CpuDevice();
 const onCpu = (values: number[], shape: Shape) => tensor(cpu, values, shape);
+const isNear = (a: number, b: number, bound: number) =>
+  Object.is(a, b) || (Number.isFinite(b) && Math.abs(a - b) <= bound * Math.max(1, Math.abs(b)));
 const numbers = (from: number, count: number) => Array.from({ length: count }, (_, i) => from + i);
 
 test('the first of equal maxima wins', () => {
@@ -104,4 +107,47 @@ describe('on the GPU', () => {
       expect(Math.max(...expected[i].map((value, k) => Math.abs(value - part[k])))).toBeLessThan(1e-6);
     });
   });
+
+  // Many columns and few, rows of whole fours and not, gaps between windows.
+  test.each([
+    [6, 8, 2, 2, 2, 2, 0, 0],
+    [7, 7, 3, 3, 2, 2, 1, 1],
+    [5, 6, 3, 3, 1, 1, 1, 1],
+    [4, 16, 2, 2, 1, 1, 1, 1],
+    [9, 12, 1, 4, 3, 1, 0, 2],
+    [5, 13, 2, 2, 3, 4, 0, 0],
+    [6, 9, 6, 9, 1, 1, 0, 0],
+    [9, 31, 5, 17, 2, 3, 2, 8],
+    [3, 1, 2, 1, 1, 1, 1, 0],
+  ])(
+    'planes [%i, %i], windows [%i, %i], stride [%i, %i], padding [%i, %i]: as the reference',
+    async (h, w, kernelH, kernelW, strideH, strideW, padH, padW) => {
+      const shape = [2, 3, h, w];
+      // Ties, zeros of both signs, NaN here and there, and a plane of minus infinity, over which few numbers win.
+      const values = numbers(0, 6 * h * w).map((i) => {
+        if (i < h * w) return i % 5 === 3 ? -(2 ** 100) : Number.NEGATIVE_INFINITY;
+        return i % 23 === 0 ? Number.NaN : Math.round(3 * Math.sin(i * i));
+      });
+      const finite = values.map((value, i) => (Math.abs(value) < 4 ? value : (i % 7) - 3));
+      const options: PoolOptions = {
+        kernel: [kernelH, kernelW],
+        stride: [strideH, strideW],
+        padding: [padH, padW],
+      };
+      const run = (device: Device) => {
+        const x = tensor(device, values, shape);
+        const { values: max, indices } = maxPool2dWithIndices(x, options);
+        const means = [true, false].map((countIncludePad) => avgPool2d(x, { ...options, countIncludePad }));
+        const g = avgPool2d(tensor(device, finite, shape), options);
+        const slopes = [max, ...means].flatMap((y) => adjoint(y, [x], g));
+        return [max, indices, ...means, ...slopes];
+      };
+      const expected = run(cpu).map((part) => [...dataOf(part)]);
+      const actual = await gpu.read(run(gpu));
+      // Sums of at most 85 numbers; NaN and infinity must stand in the same places.
+      actual.forEach((part, i) => {
+        expect(expected[i].filter((value, k) => !isNear(part[k], value, i < 2 ? 0 : 1e-5))).toEqual([]);
+      });
+    },
+  );
 });

@@ -33,7 +33,7 @@ function planArgmax({ inputs: [x], output, attrs: { axis }, adapter }: KernelReq
       : spanOf(count, adapter);
     return {
       shader,
-      prelude: prelude + beatsWgsl,
+      prelude: prelude + beatsWgsl(1),
       params: { ...params, count, ...fields },
       operands,
       workgroups,

@@ -2,13 +2,16 @@
 import type { AdapterProfile, KernelPlan, Operand } from '../dispatch.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, defineOp } from '../op.ts';
-import { formatShape, type Shape, sizeOf } from '../shape.ts';
+import { formatShape, type Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Pair } from './pair.ts';
+import { isPooledByColumns, meansWgsl } from './pool-columns.ts';
 import {
   checkPlanes,
   type FixedWindow,
   fixedWindow,
+  LANES,
+  lanesFor,
   type PoolOptions,
   pixelsOf,
   windowCounts,
@@ -95,22 +98,39 @@ fn covering(i: u32, ${arguments_}) -> vec2u {
 }
 `;
 
+const functionsOf = (windows: AvgWindows): string =>
+  isAdaptive(windows) ? adaptiveWgsl : evenWgsl(windows.isPadCounted ? 'kernel' : 'end - first');
+
+/** What the kernels are told of the windows. Adaptive ones follow from the sizes alone: the kernels do not look at these. */
+const fixedPart = (windows: AvgWindows): FixedWindow =>
+  isAdaptive(windows) ? fixedWindow({ kernel: 1 }) : windows;
+
 function planAverage(
-  shader: 'avg_pool' | 'avg_pool_adjoint',
-  [, , h, w]: Shape,
+  [n, c, h, w]: Shape,
   [, , oh, ow]: Shape,
   windows: AvgWindows,
-  count: number,
   adapter: AdapterProfile,
 ): KernelPlan {
-  // Adaptive windows follow from the sizes alone; the kernel does not look at these.
-  const window = isAdaptive(windows) ? fixedWindow({ kernel: 1 }) : windows;
-  const functions = isAdaptive(windows)
-    ? adaptiveWgsl
-    : evenWgsl(windows.isPadCounted ? 'kernel' : 'end - first');
-  const { prelude, params, workgroups } = windowParams([h, w], [oh, ow], window, count, adapter);
+  const isByColumns = !isAdaptive(windows) && isPooledByColumns(windows, adapter);
+  const items = { rows: n * c * oh, width: ow, lanes: isByColumns ? LANES : 1 };
+  const launch = windowParams([h, w], [oh, ow], fixedPart(windows), items, adapter);
+  const shader = isByColumns ? 'pool_columns' : 'avg_pool';
+  const functions = isByColumns ? meansWgsl(windows, windows.isPadCounted) : functionsOf(windows);
   const operands: Operand[] = [{ input: 0 }, 'output'];
-  return { steps: [{ shader, prelude: prelude + functions, params, operands, workgroups }] };
+  return { steps: [{ ...launch, shader, prelude: launch.prelude + functions, operands }] };
+}
+
+function planAdjoint(
+  [n, c, h, w]: Shape,
+  [, , oh, ow]: Shape,
+  windows: AvgWindows,
+  adapter: AdapterProfile,
+): KernelPlan {
+  const items = { rows: n * c * h, width: w, lanes: lanesFor(adapter) };
+  const launch = windowParams([h, w], [oh, ow], fixedPart(windows), items, adapter);
+  const operands: Operand[] = [{ input: 0 }, 'output'];
+  const prelude = launch.prelude + functionsOf(windows);
+  return { steps: [{ ...launch, shader: 'avg_pool_adjoint', prelude, operands }] };
 }
 
 export const avgPoolOp = defineOp<AvgWindows>({
@@ -125,8 +145,7 @@ export const avgPoolOp = defineOp<AvgWindows>({
       out.data[iOut] += weight * x.data[iX];
     });
   },
-  kernel: ({ inputs: [x], output, attrs, adapter }) =>
-    planAverage('avg_pool', x, output, attrs, sizeOf(output), adapter),
+  kernel: ({ inputs: [x], output, attrs, adapter }) => planAverage(x, output, attrs, adapter),
   vjp: [(g, [x], _, windows) => avgPoolAdjoint(g, windows, [x.shape[2], x.shape[3]])],
   examples: [
     {
@@ -168,8 +187,7 @@ export const avgPoolAdjointOp = defineOp<AdjointAttrs>({
       out.data[iX] += weight * g.data[iOut];
     });
   },
-  kernel: ({ inputs: [g], output, attrs: { windows }, adapter }) =>
-    planAverage('avg_pool_adjoint', output, g, windows, sizeOf(output), adapter),
+  kernel: ({ inputs: [g], output, attrs: { windows }, adapter }) => planAdjoint(output, g, windows, adapter),
   vjp: [(g, _, __, { windows }) => apply(avgPoolOp, [g], windows)],
   examples: [
     {

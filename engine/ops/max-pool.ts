@@ -5,10 +5,13 @@ import { formatShape, isSameShape, type Shape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Pair } from './pair.ts';
 import { beats, beatsWgsl, gatherDispatch, pickReference } from './pick.ts';
+import { isPooledByColumns, winnersWgsl } from './pool-columns.ts';
 import {
   checkPlanes,
   type FixedWindow,
   fixedWindow,
+  LANES,
+  lanesFor,
   type PoolOptions,
   pixelsOf,
   windowCounts,
@@ -46,11 +49,13 @@ export const maxPoolIndicesOp = defineOp<FixedWindow>({
   kernel({ inputs: [x], output, attrs, adapter }) {
     const [, , h, w] = x;
     const [, , oh, ow] = output;
-    const { prelude, params, workgroups } = windowParams([h, w], [oh, ow], attrs, sizeOf(output), adapter);
+    const isByColumns = isPooledByColumns(attrs, adapter);
+    const items = { rows: sizeOf(output) / ow, width: ow, lanes: isByColumns ? LANES : 1 };
+    const { prelude, params, workgroups } = windowParams([h, w], [oh, ow], attrs, items, adapter);
+    const shader = isByColumns ? 'pool_columns' : 'max_pool_indices';
+    const functions = isByColumns ? winnersWgsl(attrs) : beatsWgsl(1);
     const operands = [{ input: 0 }, 'output'] as const;
-    return {
-      steps: [{ shader: 'max_pool_indices', prelude: prelude + beatsWgsl, params, operands, workgroups }],
-    };
+    return { steps: [{ shader, prelude: prelude + functions, params, operands, workgroups }] };
   },
   vjp: [null], // a place does not move with the values, except in jumps
   examples: [
@@ -142,13 +147,9 @@ export const poolScatterOp = defineOp<ScatterAttrs>({
   },
   kernel({ inputs: [g], output, attrs, adapter }) {
     const [, , oh, ow] = g;
-    const { prelude, params, workgroups } = windowParams(
-      attrs.size,
-      [oh, ow],
-      attrs,
-      sizeOf(output),
-      adapter,
-    );
+    const [h, w] = attrs.size;
+    const items = { rows: sizeOf(output) / w, width: w, lanes: lanesFor(adapter) };
+    const { prelude, params, workgroups } = windowParams([h, w], [oh, ow], attrs, items, adapter);
     const operands = [{ input: 0 }, { input: 1 }, 'output'] as const;
     return { steps: [{ shader: 'pool_scatter', prelude, params, operands, workgroups }] };
   },

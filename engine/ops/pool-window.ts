@@ -77,19 +77,50 @@ export function pixelsOf(window: FixedWindow, axis: 0 | 1, size: number, o: numb
   return [Math.max(0, first), Math.min(size, first + window.kernel[axis])];
 }
 
-/** Params and consts of the kernels that walk windows: planes [H, W], windows [OH, OW], `count` items. */
+/** Neighbouring results of a row that one thread makes on software adapters, where they share loads and loops. */
+export const LANES = 4;
+
+/** How many results of a row an item is where windows may be of any kind. On GPUs one: none was at hand to try more. */
+export const lanesFor = ({ family }: AdapterProfile): number => (family === 'software' ? LANES : 1);
+
+/**
+ * Params, consts and functions of the kernels that walk windows: planes [H, W], windows [OH, OW]. An item is `lanes` results
+ * of one of `rows` rows of `width` results; the last one of a row may have fewer.
+ */
 export function windowParams(
   [h, w]: Pair,
   [oh, ow]: Pair,
   { kernel, stride, padding }: FixedWindow,
-  count: number,
+  { rows, width, lanes }: { readonly rows: number; readonly width: number; readonly lanes: number },
   adapter: AdapterProfile,
 ): Pick<Span, 'prelude' | 'workgroups'> & { readonly params: Record<string, number> } {
-  const { prelude, workgroups, params } = spanOf(count, adapter);
+  const { prelude, workgroups, params } = spanOf(rows * Math.ceil(width / lanes), adapter);
   const [kernel_h, kernel_w] = kernel;
   const [stride_h, stride_w] = stride;
   const [pad_h, pad_w] = padding;
   const fields = { h, w, oh, ow, kernel_h, kernel_w, pad_h, pad_w };
   const strides = `const STRIDE_H = ${stride_h}u;\nconst STRIDE_W = ${stride_w}u;\n`;
-  return { prelude: prelude + strides, workgroups, params: { ...params, ...fields } };
+  return {
+    prelude: prelude + strides + itemWgsl(width, lanes),
+    workgroups,
+    params: { ...params, ...fields },
+  };
+}
+
+/** WGSL: `Item`, the numbers of an item, and `store(i, left, value)`, which writes those that are there: `left` from number i on. */
+function itemWgsl(width: number, lanes: number): string {
+  const isWhole = width % lanes === 0;
+  const type = `const LANES = ${lanes}u;
+alias Item = ${lanes === 1 ? 'Real' : 'vec4<Real>'};
+alias Out = ${isWhole ? 'Item' : 'Real'};
+const STEPS = ${lanes === 1 ? 'Real(0)' : 'Item(0, 1, 2, 3)'};
+`;
+  if (isWhole) return `${type}fn store(i: u32, left: u32, value: Item) { out[i / LANES] = value; }\n`;
+  return `${type}fn store(i: u32, left: u32, value: Item) {
+  out[i] = value.x;
+  if (left > 1u) { out[i + 1u] = value.y; }
+  if (left > 2u) { out[i + 2u] = value.z; }
+  if (left > 3u) { out[i + 3u] = value.w; }
+}
+`;
 }
