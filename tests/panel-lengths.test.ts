@@ -47,6 +47,23 @@ describe('wide panels', () => {
   });
 });
 
+test('the side of a product that fills wide panels becomes its columns, unless few rows would use them', () => {
+  const shadersOf = (N: number, C: number, O: number) => {
+    const adapter = { ...gpu.profile, family: 'software', subgroupSize: 4, chooseGemm: undefined } as const;
+    const inputs = [
+      [N, C],
+      [O, C],
+    ];
+    const attrs = { transposeA: false, transposeB: true };
+    return matmulOp
+      .kernel({ inputs, output: [N, O], attrs, adapter })
+      .steps.map((step) => 'shader' in step && step.shader);
+  };
+  expect(shadersOf(128, 4096, 1000)).toContain('gemm_panel_wide');
+  expect(shadersOf(32, 512, 1024)).toContain('gemm_panel_wide');
+  expect(shadersOf(16, 2048, 1024)).toContain('gemm_panel');
+});
+
 /** Columns that fill wide panels. */
 const products: readonly [Shape, Shape][] = [
   [

@@ -1,5 +1,6 @@
 // Which product of matrices a matmul is. The three directions of conv2d are in gemm-conv.ts; the kernels are the same.
 import type { AdapterProfile, KernelPlan } from '../dispatch.ts';
+import { isWidePanel } from './gemm-panel-wide.ts';
 import { type Product, plainLines, runsOfB } from './gemm-product.ts';
 import { panelAccessOf, planGemm } from './gemm-variants.ts';
 
@@ -56,8 +57,9 @@ function productOf(g: MatmulGeometry, rows: Factor, columns: Factor): Product {
 
 /**
  * What a product costs, to choose between C = A B and C^T = B^T A^T. Kernels work on blocks of columns: of 10 columns
- * they compute 32 or 64. On software adapters the unit is one row of one block; loading B costs as much as some rows,
- * and so do packing A and finishing the output where they are needed. The weights are rough ratios of instructions.
+ * they compute 16, 32 or 64. On software adapters the unit is one row of one block; loading B costs as much as some rows,
+ * and so do packing A and finishing the output where they are needed. The weights are rough ratios of instructions; that
+ * of wide panels is in bench/README.md.
  */
 function costOf(product: Product, adapter: AdapterProfile): number {
   const { family, subgroupSize } = adapter;
@@ -68,7 +70,8 @@ function costOf(product: Product, adapter: AdapterProfile): number {
   const [byFour, byOne] = subgroupSize === 4 ? [2.5, 5] : [10, 30];
   const loading = product.vec4OperandsShader ? byFour : byOne;
   const { isAByFour, isPacked, isOutByFour, isFinished } = panelAccessOf(product, adapter);
-  const turn = 1 + (isAByFour ? 0 : 0.15) + (isOutByFour ? 0 : 0.15);
+  const wide = isWidePanel(columns, subgroupSize) ? 0.72 : 1;
+  const turn = wide * (1 + (isAByFour ? 0 : 0.15) + (isOutByFour ? 0 : 0.15));
   const packing = isPacked ? rows : 0;
   const finishing = isFinished ? (32 * blocks * rows) / terms : 0;
   return blocks * (turn * rows + loading) + packing + finishing;
