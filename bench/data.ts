@@ -1,4 +1,6 @@
-// Random numbers that every device and every peer computes the same: an own generator, so that peers need no engine.
+// Random numbers that every device and every peer computes the same: an own generator, so that they stay when the
+// engine's changes.
+import { sizeOf } from '../engine/shape.ts';
 import { cnn, cnnLayers } from './shapes.ts';
 
 /** Uniform numbers in [-scale, scale), fixed by `seed`: the upper bits of a linear congruence (Numerical Recipes, ranqd1). */
@@ -18,8 +20,6 @@ export function seedOf(name: string): number {
   for (const letter of name) seed = (Math.imul(seed, 31) + letter.charCodeAt(0)) >>> 0;
   return seed;
 }
-
-const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
 /** Start values of the `cnn`, parameters in order: weights uniform as after He et al. 2015, biases 0. */
 export const cnnParameters = (): Float32Array[] =>

@@ -2,8 +2,7 @@
 import { adjoint } from '../engine/grad.ts';
 import { avgPool2d } from '../engine/ops/avg-pool.ts';
 import { maxPool2d } from '../engine/ops/max-pool.ts';
-import type { Shape } from '../engine/shape.ts';
-import { sizeOf } from '../engine/shape.ts';
+import { type Shape, sizeOf } from '../engine/shape.ts';
 import { type BenchCase, gigabytes, opCase } from './case.ts';
 
 const x: Shape = [8, 64, 56, 56];

@@ -1,9 +1,11 @@
 // How many multiply-adds a training step asks for, counted in what it records: what theory leaves out is in there.
 import { CpuDevice } from '../engine/cpu-device.ts';
 import { UsageError } from '../engine/errors.ts';
+import { liveEntries } from '../engine/schedule.ts';
 import { sizeOf } from '../engine/shape.ts';
 import type { Device, Storage } from '../engine/tensor.ts';
 import {
+  isCopy,
   type Recording,
   type RecordingDevice,
   type Trace,
@@ -31,19 +33,11 @@ class CountingDevice extends CpuDevice implements RecordingDevice {
 
 /** Multiply-adds of the matrix products and convolutions whose results anybody needs, padding counted as pixels. */
 function productsIn({ entries, outputs }: Trace): number {
-  const needed = new Set<Storage>(outputs.map(({ storage }) => storage));
-  let products = 0;
-  for (const entry of entries.toReversed()) {
-    if (!('op' in entry)) {
-      // Parameters and running statistics are overwritten.
-      needed.add(entry.from);
-      continue;
-    }
-    if (!needed.has(entry.output)) continue;
-    for (const input of entry.inputs) needed.add(input);
-    products += productsOfOp(entry);
-  }
-  return products;
+  const storages = outputs.map(({ storage }) => storage);
+  return liveEntries(entries, storages).reduce(
+    (sum, entry) => sum + (isCopy(entry) ? 0 : productsOfOp(entry)),
+    0,
+  );
 }
 
 /** Of one op; elementwise ones, sums and pools count for nothing. */

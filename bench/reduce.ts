@@ -1,7 +1,7 @@
 // Sums over all, rows and columns, and softmax: reads that meet in few numbers.
 import { sum } from '../engine/ops/broadcast.ts';
 import { softmax } from '../engine/ops/softmax.ts';
-import { formatShape, sizeOf } from '../engine/shape.ts';
+import { sizeOf } from '../engine/shape.ts';
 import { type BenchCase, gigabytes, opCase } from './case.ts';
 import { softmaxSizes } from './shapes.ts';
 
@@ -34,7 +34,7 @@ export const reduceCases: readonly BenchCase[] = [
   ...softmaxSizes.map((shape) =>
     opCase({
       ...common,
-      name: `softmax-${formatShape(shape).replace(/[[\]]/g, '').replace(', ', 'x')}`,
+      name: `softmax-${shape.join('x')}`,
       workPerCall: gigabytes(2 * sizeOf(shape)),
       shapes: [shape],
       run: ([x]) => softmax(x),

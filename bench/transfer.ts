@@ -1,7 +1,6 @@
 // Numbers on their way to the device and back: few, where the round trip counts, and many, where bytes do.
 import { read, tensor } from '../engine/create.ts';
-import type { Device, Tensor } from '../engine/tensor.ts';
-import { release } from '../engine/tensor.ts';
+import { type Device, release, type Tensor } from '../engine/tensor.ts';
 import { type BenchCase, gigabytes, randomTensor } from './case.ts';
 
 const sizes = [

@@ -68,7 +68,7 @@ const MAX_STEPS = 24;
 const callOf = ({ op, inputShapes, attrs, shape }: TracedOp): OpCall => ({ op, inputShapes, attrs, shape });
 
 /** Entries whose results reach an output or a tensor from outside, in order. */
-function liveEntries(entries: readonly TraceEntry[], outputs: readonly Storage[]): TraceEntry[] {
+export function liveEntries(entries: readonly TraceEntry[], outputs: readonly Storage[]): TraceEntry[] {
   const needed = new Set(outputs);
   const live: TraceEntry[] = [];
   for (let i = entries.length - 1; i >= 0; i--) {
