@@ -18,8 +18,8 @@ const WATCHED_BYTES = 2 ** 20;
 
 // Bytes that may lie free when a buffer has to be made: so many times the most that were in use at once, and a floor for small
 // programs. WebGPU does not say how much memory there is, so what varies in shape must not pile up until the driver refuses.
-// A training stays below: captured it leaves next to nothing free, and uncaptured with batches of two sizes 0.8 times its peak
-// (ResNet-18) or 1.8 times (DenseNet-121, whose layers all differ in size). Who goes beyond makes buffers anew now and then.
+// A training shall stay below, also one that is not captured and has batches of two sizes, and layers that all differ in size.
+// Who goes beyond makes buffers anew now and then.
 const FREE_PER_PEAK = 2;
 const FREE_FLOOR_BYTES = 2 ** 28;
 

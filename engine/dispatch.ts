@@ -36,7 +36,7 @@ export type ConvDirection = 'forward' | 'input' | 'weight';
 /** The ways to compute a direction of a convolution, see conv-plan.ts. */
 export type ConvVariant = 'product' | 'taps' | 'direct' | 'windows';
 
-/** In what products of matrices and convolutions compute; see `OpenDeviceOptions`. */
+/** In what products of matrices and convolutions compute; see `PrecisionOption` in adapter-profile.ts. */
 export type Precision = 'f32' | 'mixed';
 
 /** What a kernel may know about the adapter when it picks a variant. */
@@ -62,7 +62,7 @@ export interface AdapterProfile {
 /** A buffer bound to a dispatch: input i of the op, its output, or temporary buffer i of the plan. */
 export type Operand = { readonly input: number } | { readonly temp: number } | 'output';
 
-/** One kernel launch. Bindings are numbered 1, 2, ...; the last one is written, the others are read. */
+/** One kernel launch. Bindings are numbered 1, 2, ...; the last one is written, of a fused map the last few; all others are read. */
 export interface Dispatch {
   readonly shader: ShaderName;
   /** A second file of functions that is put between the prelude and the shader. */
@@ -127,6 +127,19 @@ export const MOST_TEMP_ELEMENTS = 2 ** 25;
 /** Threads of a workgroup: one subgroup on a software adapter, where barriers between subgroups cost much; 64 on a GPU. */
 export const threadsPerWorkgroup = ({ family, subgroupSize }: AdapterProfile): number =>
   family === 'software' ? Math.max(4, subgroupSize) : 64;
+
+/** Enough workgroups to share them evenly between the threads of a CPU; each more has its price. */
+export const SOFTWARE_WORKGROUPS = 16;
+
+/** Enough threads to fill a GPU. */
+export const GPU_THREADS = 16384;
+
+/**
+ * Whether subgroups of so many lanes are SwiftShader's: lavapipe's are as wide as the CPU's vectors, which have eight numbers or
+ * more on most. SwiftShader compiles quickly, so that it may have a program more, and runs without Dawn's bounds checks. It is
+ * told by its lanes alone: a plan for four computes the same on any adapter that has four.
+ */
+export const isSwiftShader = (lanes: number): boolean => lanes === 4;
 
 /** Workgroup counts for `count` groups in a row, folded into y where x would exceed the adapter's limit. */
 export function foldWorkgroups(count: number, adapter: AdapterProfile): [number, number, number] {

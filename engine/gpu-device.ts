@@ -30,8 +30,6 @@ export interface GpuDeviceOptions {
   readonly description: string;
   /** The driver and its version, as `GPUAdapterInfo.description` tells them. */
   readonly driver: string;
-  /** Called after the GPU device is destroyed: releases what keeps the process alive. */
-  readonly onClose?: () => void;
 }
 
 /** A WebGPU device in f32. Open one with `openDevice` (Node) or `openBrowserDevice`. */
@@ -48,20 +46,18 @@ export class GpuDevice implements RecordingDevice {
   readonly #device: GPUDevice;
   readonly #programs: ProgramCache;
   readonly #pool: BufferPool;
-  readonly #onClose: (() => void) | undefined;
   readonly #queue: CommandQueue;
   #failure: DeviceError | null = null;
   /** Settles when the device is lost, once `#failure` says so. */
   readonly #lost: Promise<void>;
   #isClosed = false;
 
-  constructor({ device, profile, texts, description, driver, onClose }: GpuDeviceOptions) {
+  constructor({ device, profile, texts, description, driver }: GpuDeviceOptions) {
     this.#device = device;
     this.profile = profile;
     this.texts = texts;
     this.description = description;
     this.driver = driver;
-    this.#onClose = onClose;
     this.#programs = new ProgramCache(device, texts, profile);
     this.#pool = new BufferPool(device, {
       onFailure: (error) => {
@@ -276,7 +272,6 @@ export class GpuDevice implements RecordingDevice {
     this.#isClosed = true;
     this.#programs.destroy();
     this.#device.destroy();
-    this.#onClose?.();
   }
 }
 

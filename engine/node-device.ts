@@ -26,18 +26,16 @@ export async function openDevice({
   precision = 'f32',
   profile: overrides,
 }: OpenDeviceOptions = {}): Promise<GpuDevice> {
-  // The whole object stays referenced through onClose: Dawn crashes when its instance is collected.
-  const found = await requestNodeAdapter();
-  const { adapter, description, warning } = found;
+  const { adapter, description, warning } = await requestNodeAdapter();
   const driver = adapter.info.description;
   if (warning) log?.(warning);
   checkPrecision('openDevice', adapter, precision);
   const truth = { ...adapterProfile(adapter), precision };
   const device = await requestDevice(adapter);
-  // At once: forty small files one after the other take a fraction of what as many promises do.
+  // Synchronously: the files are small, and nothing else could go on without them.
   const texts = await loadShaders(async (url) => readFileSync(url, 'utf8'));
   const known = await loadTuning({ description, driver, texts });
   const tuned = known && !known.outdated ? tunedProfile(truth, known.tuning) : truth;
   const profile = { ...tuned, ...overrides };
-  return new GpuDevice({ device, profile, texts, description, driver, onClose: () => found.release() });
+  return new GpuDevice({ device, profile, texts, description, driver });
 }

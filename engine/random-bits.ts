@@ -68,26 +68,26 @@ export function fnv1a(text: string): number {
 
 /** A reading position in the random words of one (seed, name, index). Made by `randomStream`. */
 export class RandomStream {
-  private readonly block = new Uint32Array(2);
-  private readonly seed: number;
-  private readonly nameHash: number;
-  private readonly index: number;
-  private position = 0;
+  readonly #block = new Uint32Array(2);
+  readonly #seed: number;
+  readonly #nameHash: number;
+  readonly #index: number;
+  #position = 0;
 
   constructor(seed: number, nameHash: number, index: number) {
-    this.seed = seed;
-    this.nameHash = nameHash;
-    this.index = index;
+    this.#seed = seed;
+    this.#nameHash = nameHash;
+    this.#index = index;
   }
 
   /** The next 32 random bits, in [0, 2^32). */
   word(): number {
-    const half = this.position & 1;
+    const half = this.#position & 1;
     // Counter (block, index): streams of neighbouring indices never share a block.
     if (half === 0)
-      threefryInto(this.block, this.seed, this.nameHash, Math.floor(this.position / 2), this.index);
-    this.position++;
-    return this.block[half];
+      threefryInto(this.#block, this.#seed, this.#nameHash, Math.floor(this.#position / 2), this.#index);
+    this.#position++;
+    return this.#block[half];
   }
 
   /** Uniform in [0, 1), a multiple of 2^-24, so that it survives the trip to f32 unrounded (and never becomes 1). */

@@ -4,6 +4,9 @@ import { ShapeError } from './errors.ts';
 /** Sizes of the axes, outermost first; `[]` is a scalar. Data is always contiguous and row-major. */
 export type Shape = readonly number[];
 
+/** The largest whole number up to which f32 has them all: indices must stay below. */
+export const INDEX_LIMIT = 2 ** 24;
+
 /** Number of elements of a tensor of this shape; 1 for a scalar. */
 export function sizeOf(shape: Shape): number {
   let size = 1;

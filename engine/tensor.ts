@@ -55,7 +55,10 @@ export interface Op<Attrs = unknown> {
   readonly examples: readonly Example<Attrs>[];
   /** The output is the input under another shape: no numbers are moved. */
   readonly isView?: boolean;
-  /** Worth remembering: the same inputs in the same step give the recorded result instead of a second run. */
+  /**
+   * A product of matrices or a convolution, and so worth remembering: the same inputs in the same step give the recorded result
+   * instead of a second run. `recompute` weighs its multiply-adds, too.
+   */
   readonly isMemoized?: boolean;
 }
 
@@ -114,7 +117,7 @@ export interface MemoryReport {
 /** Where tensors live and ops run. */
 export interface Device extends OpSink {
   readonly kind: 'cpu' | 'webgpu' | 'meta';
-  /** Name for logs and reports, e.g. `SwiftShader (software)`. */
+  /** Name for logs and reports, e.g. `SwiftShader (software, google swiftshader, 4 subgroup lanes)`. */
   readonly description: string;
   readonly recorder: Recorder;
   /** Of a meta device: the device whose numbers its functions meet, scalars above all. */

@@ -30,7 +30,7 @@ type TunedDevice = Pick<GpuDevice, 'description' | 'driver' | 'texts'>;
 
 /** What a tuning of this device is measured with. */
 export function tuningBasis({ description, driver, texts }: TunedDevice): TuningBasis {
-  // Every start with a tuning pays for it: a checksum takes a fifth of the time of a hash, and nobody is to be deceived.
+  // A checksum and no hash: every start with a tuning pays for it, and nobody is to be deceived.
   const checksum = Object.values(texts).reduce((sum, text) => crc32(text, sum), 0);
   const kernels = `${packageVersion()} ${checksum.toString(16).padStart(8, '0')}`;
   return { adapter: description, driver, kernels };

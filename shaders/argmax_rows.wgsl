@@ -1,8 +1,8 @@
 // Where a row has its maximum, for GPUs: `team` neighbouring threads share a part of a row, so that
 // they read neighbouring numbers.
 // out[row, p] = first r of part p that maximizes x[row, r]; NaN is largest.
-// Each thread finds the best of its elements, then the team the best of its threads, half of them at
-// a time; of equals the one further left wins.
+// Each thread finds the best of its elements, then the team the best of its threads, half of them
+// at a time; of equals the one further left wins.
 // Consts: GROUP (threads per workgroup, a multiple of the team, which is a power of two).
 // Functions: beats(value: Real, best: Real) -> bool.
 struct Params { count: u32, groups_x: u32, team: u32, size: u32, parts: u32, part_size: u32 }

@@ -10,7 +10,7 @@ struct Params {
   groups_x: u32, parts: u32, part_lines: u32, lines: u32, rows: u32, quads: u32,
   channels: u32, height: u32, width: u32, out_channels: u32, out_height: u32, out_width: u32,
   group_channels: u32, group_filters: u32,
-  kernel_h: u32, kernel_w: u32, stride_y: u32, stride_x: u32, padding_y: u32, padding_x: u32,
+  kernel_h: u32, stride_y: u32, stride_x: u32, padding_y: u32, padding_x: u32,
   dilation_y: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;

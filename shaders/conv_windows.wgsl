@@ -3,10 +3,10 @@
 //   with y = oy + ky - py and x = ox + kx - px;   w(f, c, tap) lies at
 //   w_start + group w_group_stride + f w_filter_stride + c w_channel_stride + tap w_tap_stride,
 //   so that the same kernel computes input gradients: filters turned round, their axes swapped.
-// An item is a patch of output pixels: four in a row, in ROWS rows. A thread computes it for FILTERS
-// filters: a value of x is loaded once for all of them and for all taps. A workgroup has one block of
-// filters, so that its threads share the weights, and a run of items: thread t makes items t,
-// t + GROUP, ... of the run.
+// An item is a patch of output pixels: four in a row, in ROWS rows. A thread computes it for
+// FILTERS filters: a value of x is loaded once for all of them and for all taps. A workgroup has
+// one block of filters, so that its threads share the weights, and a run of items: thread t makes
+// items t, t + GROUP, ... of the run.
 // Consts: GROUP (threads per workgroup), FILTERS, ROWS, COLUMNS (of x that a patch sees).
 // Functions: prepare_weights(thread, filters_left), called once, and add_channel(i_x, i_w), which
 // adds the products of a channel to `sums`. TypeScript writes them out: see conv-windows.ts.
@@ -78,7 +78,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       i_w += params.w_channel_stride;
     }
     let first_filter = conv * params.group_filters + group_filter;
-    let i_patch = (image * params.out_channels + first_filter) * out_size + oy * params.out_width + ox;
+    let i_patch = (image * params.out_channels + first_filter) * out_size
+      + oy * params.out_width + ox;
     let left = params.out_width - ox;
     // Not one `continue` for all: threads would part, and could not hand out weights again.
     let is_item = i_first + thread < end;

@@ -2,14 +2,14 @@
 // pixels see: parts of the sums, for gemm_finish.
 //   partial[part, (o, c), tap] = sum over the part's (n, oy, ox) of
 //     dy[n, o, oy, ox] x[n, group's channel c, oy + ky - py, ox + kx - px],   tap = ky KW + kx
-//   partial [parts, O C/groups, 4 QUADS]; each thread has a part of its own: no sum crosses threads.
-// Items, runs and blocks are those of conv_windows.wgsl, but a block has one channel: a value of x is
-// loaded once for FILTERS filters and for all taps, and one of dy for all taps.
-// Patches that would hang over the edge of dy are moved back, over pixels that others count: their dy
-// is 0 here. Of pixels behind the edge it would be 0, too, but a NaN under one would reach taps that
-// have nothing to do with it. So dy has at least ROWS lines of four pixels.
-// Consts: GROUP (threads per workgroup), FILTERS, ROWS, COLUMNS (of x that a patch sees), QUADS (vec4s
-// of taps).
+//   partial [parts, O C/groups, 4 QUADS]; each thread has a part of its own: no sum crosses threads
+// Items, runs and blocks are those of conv_windows.wgsl, but a block has one channel: a value of x
+// is loaded once for FILTERS filters and for all taps, and one of dy for all taps.
+// Patches that would hang over the edge of dy are moved back, over pixels that others count: their
+// dy is 0 here. Of pixels behind the edge it would be 0, too, but a NaN under one would reach taps
+// that have nothing to do with it. So dy has at least ROWS lines of four pixels.
+// Consts: GROUP (threads per workgroup), FILTERS, ROWS, COLUMNS (of x that a patch sees), QUADS
+// (vec4s of taps).
 // Function: add_patch(i_x), which adds the products of a patch to `sums`. TypeScript writes it out:
 // see conv-windows.ts.
 struct Params {
@@ -28,7 +28,8 @@ var<private> sums: array<vec4<Real>, FILTERS * QUADS>;
 /** See conv_windows.wgsl. */
 var<private> first_y: u32;
 var<private> is_column: array<bool, COLUMNS>;
-/** The patch's first element of dy for each filter; the columns that it counts, and the first line. */
+/** The patch's first element of dy for each filter; the columns that it counts, and the first
+ *  line. */
 var<private> i_dy: array<u32, FILTERS>;
 var<private> is_counted: vec4<bool>;
 var<private> first_counted: u32;

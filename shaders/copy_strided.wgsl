@@ -1,8 +1,8 @@
 // Strided copy of a box: thread t moves items t, t + GROUP, ... of its run.
 // out[out_start + sum_d i_d out_d] = x[x_start + sum_d i_d x_d]
 //   for every index i of the box [n0, n1, n2, n3, n4, n5].
-// It serves expand (strides 0), permute, slice, pad and concat. An item is a number, or four
-// neighbours where the plan says so: sizes, starts and strides count items.
+// It serves permute, slice, pad and concat. An item is a number, or four neighbours where the plan
+// says so: sizes, starts and strides count items.
 // Consts: GROUP (threads per workgroup), RANK (axes of the box; divisions for missing ones are left
 // out).   Types: Item.
 struct Params {

@@ -10,9 +10,10 @@
 // 4). The loops that fill the panel do not count to a const: Mesa unrolls a loop that it knows to
 // have at most 32 rounds, and then compiles its loads for seconds. That goes for arrays of 32, too.
 // Functions: a_row, a_term, out_row, out_column (summands of flat indices), columns_at and
-// load_columns (four columns of B), and multiply_block(i_row, terms, sum), which adds A(row, k) B(k, n)
-// for all k of the block. TypeScript unrolls it, so that every index into the panel is a
-// constant. Four terms of A and four columns of `out`: see panelAccess in gemm-panel.ts.
+// load_columns (four columns of B), and multiply_block(i_row, block_terms, start), which adds
+// A(row, k) B(k, n) to start for all k of the block. TypeScript unrolls it, so that every index
+// into the panel is a constant. Four terms of A and four columns of `out`: see panelAccess in
+// gemm-panel.ts.
 // Types: AUnit and Unit, of A and `out`. The panel holds Real in mixed precision too: a CPU would
 // have to convert its halves anew for each row.
 @group(0) @binding(0) var<uniform> params: Params;
@@ -25,9 +26,9 @@ const BLOCK_COLUMNS = 4u * LANES;
 const A_LOADS = (MOST_TERMS + BLOCK_COLUMNS - 1u) / BLOCK_COLUMNS;
 
 /**
- * The panel: B(k, n) of the block's terms k, an array for each of this lane's columns n. LLVM compares
- * every use of an array with every other one: a single array of vec4s compiles for 1.6 times as long,
- * bench/results/2026-11-23-cold-start-lavapipe.json.
+ * The panel: B(k, n) of the block's terms k, an array for each of this lane's columns n. LLVM
+ * compares every use of an array with every other one: a single array of vec4s compiles for 1.6
+ * times as long, bench/results/2026-11-23-cold-start-lavapipe.json.
  */
 var<private> b_x: array<Real, max(MOST_TERMS, 33u)>;
 var<private> b_y: array<Real, max(MOST_TERMS, 33u)>;

@@ -14,11 +14,14 @@
 @group(0) @binding(3) var<storage, read_write> out: array<Unit>;  // [splits, out_size]
 
 const BLOCK_COLUMNS = 4u * LANES * QUADS;
-/** Loads of A per lane and row: LANES neighbours take the values of 4 LANES terms. */
+/** Terms of A that LANES neighbours load together, and how often they do for a row. */
 const LOAD_TERMS = 4u * LANES;
 const A_LOADS = (BLOCK_TERMS + LOAD_TERMS - 1u) / LOAD_TERMS;
 
-/** B(k, n) of the block's terms k and this lane's columns n: the terms of four columns, then of the next four. */
+/**
+ * B(k, n) of the block's terms k and this lane's columns n: the terms of four columns, then of the
+ * next four.
+ */
 var<private> b_panel: array<vec4<Real>, QUADS * BLOCK_TERMS>;
 /** Where each quad's columns lie in B and in `out`. */
 var<private> columns: array<Columns, QUADS>;
@@ -33,8 +36,8 @@ fn load_a(i_row: u32, i: u32) -> vec4<Real> {
 }
 
 /**
- * Puts the block's terms of B into the panel, 0 past the last one, and answers the step behind it. A loop
- * over the quads, since SwiftShader would compile every copy of its body.
+ * Puts the block's terms of B into the panel, 0 past the last one, and answers the step behind it.
+ * A loop over the quads, since SwiftShader would compile every copy of its body.
  */
 fn fill_panel(start: Step, block_terms: u32) -> Step {
   var step = start;

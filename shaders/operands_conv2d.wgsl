@@ -13,7 +13,7 @@ struct Params {
   out_column_stride: u32,
   a_start: u32, a_batch_stride: u32, a_row_stride: u32, a_run: u32, a_run_stride: u32,
   a_term_stride: u32,
-  channels: u32, height: u32, width: u32, out_channels: u32, out_height: u32, out_width: u32,
+  channels: u32, height: u32, width: u32, out_height: u32, out_width: u32,
   kernel_h: u32, kernel_w: u32, stride_y: u32, stride_x: u32, padding_y: u32, padding_x: u32,
   dilation_y: u32, dilation_x: u32
 }

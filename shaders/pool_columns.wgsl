@@ -1,5 +1,5 @@
-// Pooling by narrow windows on software adapters: thread t makes items t, t + GROUP, ... of its run,
-// four neighbouring windows of a row each, which share the pixels that they see.
+// Pooling by narrow windows on software adapters: thread t makes items t, t + GROUP, ... of its
+// run, four neighbouring windows of a row each, which share the pixels that they see.
 // out[n, c, o, p] = finish(all pixels of window (o, p), looked at row by row).
 // All columns of x that an item sees are written out, because every turn of a loop has its price,
 // and lie inside the plane by clamping, because every branch has one, too.

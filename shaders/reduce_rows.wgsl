@@ -1,8 +1,8 @@
 // Sums whose terms are neighbours, for GPUs: `team` neighbouring threads share a sum, or a part of
 // one, so that they read neighbouring numbers.
 // out[sum, part] = finish(sum of term(i) over the positions i of the part).
-// Axes, strides and items are those of reduce.wgsl. Each thread adds its terms, then the team those of
-// its threads, half of them at a time.
+// Axes, strides and items are those of reduce.wgsl. Each thread adds its terms, then the team those
+// of its threads, half of them at a time.
 // Consts: GROUP (threads per workgroup, a multiple of the team, which is a power of two).
 // Types: Item, Out.   Functions: as for reduce.wgsl.
 struct Params {

@@ -1,4 +1,4 @@
-// What reduce.wgsl sums: the numbers of one tensor.   Types: Item, Out.
+// What reduce.wgsl and reduce_rows.wgsl sum: the numbers of one tensor.   Types: Item, Out.
 @group(0) @binding(1) var<storage, read> x: array<Item>;          // any shape
 @group(0) @binding(2) var<storage, read_write> out: array<Out>;  // [sums, parts] or [parts, sums]
 

@@ -23,7 +23,6 @@ const nodeFiles = new Set([
   'isnet/run-folder.ts',
   'isnet/run-lock.ts',
   'isnet/logs/run-log.ts',
-  'isnet/run-lock.ts',
   'isnet/checkpoint.ts',
   'isnet/experiment.ts',
   'isnet/open-data.ts',
@@ -85,6 +84,17 @@ describe.each(modules)('%s', (file) => {
 test('no file is longer than 400 lines', () => {
   const long = files.filter((file) => textOf(file).split('\n').length > 400);
   expect(long).toEqual([]);
+});
+
+test('no kernel has lines of more than 100 columns', () => {
+  const kernels = files.filter((file) => file.endsWith('.wgsl'));
+  const wide = kernels.filter((file) =>
+    textOf(file)
+      .split('\n')
+      .some((line) => line.length > 100),
+  );
+  expect(kernels).not.toEqual([]);
+  expect(wide).toEqual([]);
 });
 
 test('every file begins by saying why it exists', () => {

@@ -66,6 +66,5 @@ export async function openShortDevice(shortage: Shortage): Promise<GpuDevice> {
     texts: await loadShaders((url) => readFile(url, 'utf8')),
     description: found.description,
     driver: found.adapter.info.description,
-    onClose: () => found.release(),
   });
 }

@@ -3,13 +3,12 @@ import type { ShaderName } from '../../shaders/catalogue.ts';
 import type { Dispatch, KernelPlan, KernelRequest } from '../dispatch.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, defineOp } from '../op.ts';
-import { formatShape, normalizeAxis, type Shape, sizeOf } from '../shape.ts';
+import { formatShape, INDEX_LIMIT, normalizeAxis, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { type ReduceOptions, reshape } from './broadcast.ts';
+import { type ReduceOptions, reducedShape, reshape, sortedAxes } from './broadcast.ts';
 import { gather } from './indexing.ts';
 import { permute } from './layout.ts';
 import { beats, beatsWgsl } from './pick.ts';
-import { INDEX_LIMIT } from './pool-window.ts';
 import { partsOf } from './reduce-plan.ts';
 import { shareRows, teamFor } from './row-teams.ts';
 import { spanOf } from './span.ts';
@@ -105,13 +104,10 @@ function asLines(x: Tensor, chosen: readonly number[]): Tensor {
  * largest number. Throws ShapeError when there is nothing to choose from.
  */
 export function max(x: Tensor, axes?: readonly number[], { keepDims = false }: ReduceOptions = {}): Tensor {
-  const named = (axes ?? [...x.shape.keys()]).map((axis) => normalizeAxis('max', axis, x.shape.length));
-  const chosen = [...new Set(named)].sort((a, b) => a - b);
+  const chosen = sortedAxes('max', axes ?? [...x.shape.keys()], x.shape.length);
   if (chosen.length === 0) return x;
   const lines = asLines(x, chosen);
   const [outer, , inner] = lines.shape;
   const winners = reshape(argmax(lines, 1), [outer, 1, inner]);
-  const kept: Shape = x.shape.map((n, axis) => (chosen.includes(axis) ? 1 : n));
-  const shape = keepDims ? kept : x.shape.filter((_, axis) => !chosen.includes(axis));
-  return reshape(gather(lines, winners, 1), shape);
+  return reshape(gather(lines, winners, 1), reducedShape(x.shape, chosen, keepDims));
 }

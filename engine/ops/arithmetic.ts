@@ -1,4 +1,4 @@
-// Elementwise arithmetic. Every op takes tensors or numbers, and broadcasts.
+// Arithmetic: elementwise ops, which take tensors or numbers and broadcast, sums of products, and means.
 import { constant } from '../create.ts';
 import { UsageError } from '../errors.ts';
 import { apply, defineOp } from '../op.ts';

@@ -1,4 +1,4 @@
-// Same numbers, other shapes: reshape, expand and its adjoint sumTo, and the sums and means built on them.
+// Same numbers, other shapes: reshape, expand and its adjoint sumTo, and sums over axes.
 import type { KernelRequest } from '../dispatch.ts';
 import { ShapeError } from '../errors.ts';
 import { planMap } from '../map-kernel.ts';

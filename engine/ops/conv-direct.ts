@@ -5,10 +5,11 @@ import {
   type ConvGeometry,
   type Dispatch,
   foldWorkgroups,
+  GPU_THREADS,
   type KernelPlan,
   threadsPerWorkgroup,
 } from '../dispatch.ts';
-import { hasTapsOfPhases, type Items, pixelItems, windowParams } from './gemm-conv.ts';
+import { convWindowParams, hasTapsOfPhases, type Items, pixelItems } from './gemm-conv.ts';
 import { weightsOfParts } from './gemm-packing.ts';
 import { spanOf } from './span.ts';
 
@@ -37,7 +38,7 @@ export function planDirect(direction: ConvDirection, g: ConvGeometry, adapter: A
     out_channels: g.O,
     group_channels: g.C / g.groups,
     group_filters: g.O / g.groups,
-    ...windowParams(g),
+    ...convWindowParams(g),
   };
   if (direction === 'weight') return planWeight(g, fields, adapter);
   const items = direction === 'forward' ? outputItems(g) : pixelItems(g);
@@ -59,7 +60,7 @@ function outputItems(g: ConvGeometry): Items {
 }
 
 /** Enough threads to share them evenly between the threads of a CPU, or to fill a GPU. */
-const THREADS_WANTED = { software: 256, gpu: 16384 } as const;
+const THREADS_WANTED = { software: 256, gpu: GPU_THREADS } as const;
 
 function planWeight(g: ConvGeometry, fields: Record<string, number>, adapter: AdapterProfile): KernelPlan {
   const columns = g.kernel[1];

@@ -1,4 +1,4 @@
-// How the three directions of conv2d run: as products of matrices, or directly where those would have too few rows.
+// In which of four ways each direction of conv2d runs: as a product of matrices, as one by taps, directly or by windows.
 import type { AdapterProfile, ConvDirection, ConvGeometry, ConvVariant, KernelPlan } from '../dispatch.ts';
 import { canBeDirect, isFastestDirect, planDirect } from './conv-direct.ts';
 import { canBeWindows, isFastestByWindows, planWindows } from './conv-windows.ts';

@@ -6,22 +6,24 @@ import {
   type ConvGeometry,
   type Dispatch,
   foldWorkgroups,
+  GPU_THREADS,
+  isSwiftShader,
   type KernelPlan,
   MOST_TEMP_ELEMENTS,
+  SOFTWARE_WORKGROUPS,
   threadsPerWorkgroup,
 } from '../dispatch.ts';
-import { isCheaperByTaps, isDense, windowParams } from './gemm-conv.ts';
-import { SOFTWARE_WORKGROUPS, weightsOfParts } from './gemm-packing.ts';
+import { convWindowParams, isCheaperByTaps, isDense, turned } from './gemm-conv.ts';
+import { weightsOfParts } from './gemm-packing.ts';
 
 /**
- * Filters of a thread, and rows of its patch of pixels, four columns wide. From three filters on, each costs about as much on
- * software adapters, however many are computed together, but lavapipe compiles eight for 0.4 s longer than four (five: 0.1 s),
- * and for 0.7 s (0.15 s) for weight gradients.
+ * Filters of a thread, and rows of its patch of pixels, four columns wide. More would share more loads, but the code is written
+ * out for each of them, and lavapipe is slow to compile it: see bench/README.md.
  */
 const MOST_FILTERS = 5;
 const ROWS = 2;
 const PATCH_COLUMNS = 4;
-/** More taps make programs that compile for seconds. */
+/** More taps make programs that take too long to compile. */
 const MOST_TAPS = 9;
 
 /** Threads of the largest workgroup: each has a sum of its own for every weight. */
@@ -47,20 +49,20 @@ const filled = (n: number, block: number): number => Math.ceil(n / block) * bloc
 const filtersPerBlock = (n: number): number => Math.ceil(n / Math.ceil(n / MOST_FILTERS));
 
 /**
- * As many filters at work, those of full blocks and of patches that hang over the edge included, cost as much as a panel: on
- * SwiftShader, whose subgroups have four lanes and whose panels are slow for weight gradients, and elsewhere.
+ * With more filters at work, those of full blocks and of patches that hang over the edge included, a panel is taken: it shares
+ * each pixel among all of them. A panel is late to pay for weight gradients on SwiftShader.
  */
 const MOST_FILTERS_AT_WORK = {
-  fourLanes: { forward: 16, input: 16, weight: 18 },
+  swiftShader: { forward: 16, input: 16, weight: 18 },
   others: { forward: 18, input: 18, weight: 5.6 },
 } as const;
-/** Input gradients of so many times more channels than they have rows go by taps as fast, in programs that are there anyway. */
-const MANY_TIMES = 8;
+/** With more output channels per input channel, input gradients go by taps where those pay: in programs that are there anyway. */
+const MOST_CHANNEL_RATIO = 8;
 /**
- * Enough threads to fill a GPU, and fewer filters than half of a tile's rows; for a single one there are more threads in
- * conv_direct. Guesses: no GPU was at hand.
+ * Fewer filters than half of a tile's rows; for a single one there are more threads in conv_direct. A guess: no GPU was at
+ * hand.
  */
-const GPU = { threads: 16384, filters: 8 } as const;
+const MOST_GPU_FILTERS = 8;
 
 /** Whether a direction is fastest in this way. */
 export function isFastestByWindows(
@@ -70,16 +72,16 @@ export function isFastestByWindows(
 ): boolean {
   // A window of one tap is loaded for its own sake alone.
   if (g.kernel[1] === 1) return false;
-  if (direction === 'input' && isCheaperByTaps(g) && g.O > MANY_TIMES * g.C) return false;
+  if (direction === 'input' && isCheaperByTaps(g) && g.O > MOST_CHANNEL_RATIO * g.C) return false;
   const conv = direction === 'input' ? turned(g) : g;
   const filters = conv.O / g.groups;
   if (adapter.family === 'gpu') {
-    const isBetweenOthers = filters > 1 && filters <= GPU.filters;
-    return direction !== 'weight' && isBetweenOthers && itemsOf(conv).threads >= GPU.threads;
+    const isBetweenOthers = filters > 1 && filters <= MOST_GPU_FILTERS;
+    return direction !== 'weight' && isBetweenOthers && itemsOf(conv).threads >= GPU_THREADS;
   }
   const { OH, OW } = conv;
   const waste = (filled(OH, ROWS) * filled(OW, PATCH_COLUMNS)) / (OH * OW);
-  const most = MOST_FILTERS_AT_WORK[adapter.subgroupSize === 4 ? 'fourLanes' : 'others'];
+  const most = MOST_FILTERS_AT_WORK[isSwiftShader(adapter.subgroupSize) ? 'swiftShader' : 'others'];
   return filled(filters, filtersPerBlock(filters)) * waste <= most[direction];
 }
 
@@ -99,13 +101,6 @@ export function planWindows(direction: ConvDirection, g: ConvGeometry, adapter: 
 
 /** As u32. */
 const MINUS_ONE = 2 ** 32 - 1;
-
-/** The convolution of dy that gives dx, for stride 1. */
-function turned(g: ConvGeometry): ConvGeometry {
-  const reach = (axis: number) => g.kernel[axis] - 1 - g.padding[axis];
-  const sizes = { C: g.O, H: g.OH, W: g.OW, O: g.C, OH: g.H, OW: g.W };
-  return { ...g, ...sizes, padding: [reach(0), reach(1)] };
-}
 
 /** Patches of all images, and the filters that a thread computes of each. */
 function itemsOf({ N, O, OH, OW, groups }: ConvGeometry) {
@@ -131,7 +126,7 @@ function share(
   const per_thread = Math.ceil(count / (group * Math.min(runsWanted, mostRuns)));
   const runs = Math.ceil(count / (group * per_thread));
   const workgroups = foldWorkgroups(runs * blocks, adapter);
-  const { height, width, out_height, out_width, padding_y, padding_x } = windowParams(g);
+  const { height, width, out_height, out_width, padding_y, padding_x } = convWindowParams(g);
   const params = {
     ...{ count, per_thread, groups_x: workgroups[0], runs, blocks, row_items, plane_rows },
     ...{ channels: g.C, height, width, out_channels: g.O, out_height, out_width },
@@ -185,7 +180,7 @@ const COLUMNS = ${PATCH_COLUMNS - 1 + columns}u;
 
 /**
  * WGSL: `window_<line>_<kx>`, what the four pixels of a row see at a tap, for a line of x. Bitwise `&`, because `&&` is a
- * branch: with so many of them SwiftShader compiles for a minute.
+ * branch: SwiftShader is slow to compile so many of them.
  */
 function windowsOf(line: number, [, columns]: Kernel): string[] {
   const lines = [

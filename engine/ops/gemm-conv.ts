@@ -40,14 +40,19 @@ function forward(g: ConvGeometry): Product {
   return windows(g, plainLines(terms, { batch: (g.O / g.groups) * terms, line: terms, step: 1 }));
 }
 
-/** The convolution of dy with filters turned by 180 degrees whose channel axes are swapped; for stride 1. */
+/** The convolution of dy that gives dx, with filters turned by 180 degrees whose channel axes are swapped; for stride 1. */
+export function turned(g: ConvGeometry): ConvGeometry {
+  const reach = (axis: number) => g.dilation[axis] * (g.kernel[axis] - 1) - g.padding[axis];
+  const sizes = { C: g.O, H: g.OH, W: g.OW, O: g.C, OH: g.H, OW: g.W };
+  return { ...g, ...sizes, padding: [reach(0), reach(1)] };
+}
+
+/** The input gradient at stride 1. */
 function denseInputGradient(g: ConvGeometry): Product {
   const taps = tapsOf(g);
   const runStride = (g.C / g.groups) * taps;
   const batch = (g.O / g.groups) * runStride;
-  const reach = (axis: number) => g.dilation[axis] * (g.kernel[axis] - 1) - g.padding[axis];
-  const turned = { C: g.O, H: g.OH, W: g.OW, O: g.C, OH: g.H, OW: g.W };
-  const convolution: ConvGeometry = { ...g, ...turned, padding: [reach(0), reach(1)] };
+  const convolution = turned(g);
   if (taps === 1) {
     return windows(convolution, plainLines(g.O / g.groups, { batch, line: 1, step: runStride }));
   }
@@ -61,7 +66,7 @@ function windows(g: ConvGeometry, aLayout: RunLayout): Product {
   const general = {
     operandsShader: 'operands_conv2d',
     fourColumns: hasNeighbours(g) ? FOUR_NEIGHBOURS : undefined,
-    params: { channels: g.C, out_channels: g.O, ...windowParams(g) },
+    params: { channels: g.C, ...convWindowParams(g) },
   } as const;
   return {
     ...common,
@@ -90,7 +95,7 @@ function weightGradient(g: ConvGeometry): Product {
   return {
     ...common,
     operandsShader: 'operands_conv2d_weight',
-    params: { channels: g.C, out_channels: g.O, ...windowParams(g) },
+    params: { channels: g.C, ...convWindowParams(g) },
     batches: g.groups,
     rows,
     columns,
@@ -107,7 +112,7 @@ function stridedInputGradient(g: ConvGeometry): Product {
   return {
     ...common,
     operandsShader: 'operands_conv2d_input',
-    params: { channels: g.C, out_channels: g.O, ...windowParams(g) },
+    params: { out_channels: g.O, ...convWindowParams(g) },
     batches: g.groups,
     rows: C,
     columns: g.N * g.H * g.W,
@@ -118,7 +123,7 @@ function stridedInputGradient(g: ConvGeometry): Product {
 }
 
 /** Params of the kernels about one plane, its output plane and the window between them. */
-export const windowParams = (g: ConvGeometry): Record<string, number> => ({
+export const convWindowParams = (g: ConvGeometry): Record<string, number> => ({
   height: g.H,
   width: g.W,
   out_height: g.OH,
@@ -136,9 +141,9 @@ export const windowParams = (g: ConvGeometry): Record<string, number> => ({
 /** Output pixels of all images, filled up to whole vec4s: the taps of one row. */
 const tapColumns = (g: ConvGeometry): number => Math.ceil((g.N * g.OH * g.OW) / 4) * 4;
 
-/** Fewer rows do not make up for loading the windows of dy, when those have this many times more channels. */
+/** Fewer rows do not make up for loading the windows of dy, with this many output channels per input channel or more. */
 const FEW_CHANNELS = 8;
-const MANY_TIMES = 4;
+const LEAST_CHANNEL_RATIO = 4;
 
 /** Whether an input gradient can go by taps, whose buffer the adapter must be able to bind. */
 export const canGoByTaps = (g: ConvGeometry): boolean =>
@@ -146,7 +151,7 @@ export const canGoByTaps = (g: ConvGeometry): boolean =>
 
 /** With a stride most taps of a pixel fall between output pixels, and one product would multiply by those zeros. */
 export function isCheaperByTaps(g: ConvGeometry): boolean {
-  const isFlat = g.C / g.groups < FEW_CHANNELS && g.O >= MANY_TIMES * g.C;
+  const isFlat = g.C / g.groups < FEW_CHANNELS && g.O >= LEAST_CHANNEL_RATIO * g.C;
   return isDense(g) ? isFlat && tapsOf(g) > 1 : true;
 }
 
@@ -194,7 +199,7 @@ export function planInputByTaps(g: ConvGeometry, adapter: AdapterProfile): Kerne
   const gather = {
     shader: 'col2im' as const,
     prelude,
-    params: { ...params, ...items.params, channels: g.C, taps_row: line, ...windowParams(g) },
+    params: { ...params, ...items.params, channels: g.C, taps_row: line, ...convWindowParams(g) },
     operands: [{ temp: 0 }, 'output'] as const,
     workgroups,
   };

@@ -3,9 +3,11 @@ import {
   type AdapterProfile,
   type Dispatch,
   foldWorkgroups,
+  isSwiftShader,
   type KernelPlan,
   MOST_TEMP_ELEMENTS,
   type Operand,
+  SOFTWARE_WORKGROUPS,
   threadsPerWorkgroup,
 } from '../dispatch.ts';
 import {
@@ -56,7 +58,7 @@ export interface Right extends Pick<Product, 'b' | 'params' | 'vec4OperandsShade
 
 /**
  * B as it is, or copied to where four columns are one vec4. The copy takes longer than reading it as it lies, but spares
- * lavapipe a program: a second of compiling. SwiftShader (4 lanes) compiles quickly.
+ * lavapipe a program to compile. SwiftShader compiles quickly.
  */
 export function rightByFour(
   product: Product,
@@ -66,7 +68,7 @@ export function rightByFour(
   const { batches, terms, columns, b, bLayout, vec4OperandsShader } = product;
   const padded = Math.ceil(columns / 4) * 4;
   const isPacked = bLayout && !vec4OperandsShader && batches * terms * padded <= MOST_TEMP_ELEMENTS;
-  if (!isPacked || adapter.family !== 'software' || adapter.subgroupSize === 4) return product;
+  if (!isPacked || adapter.family !== 'software' || isSwiftShader(adapter.subgroupSize)) return product;
   // Its terms are the rows of what is packed.
   const turned = { ...product, rows: terms, terms: columns, a: b, aLayout: bLayout };
   const { dispatch, packed, layout } = packDispatch(turned, padded, newTemp, {
@@ -115,9 +117,6 @@ export function weightsOfParts(
     temps: [4 * parts * rows * Math.ceil(columns / 4)],
   };
 }
-
-/** Enough workgroups to share them evenly between the threads of a CPU; each more has its price. */
-export const SOFTWARE_WORKGROUPS = 16;
 
 /** Shares out a batch of matrices, `quads` vec4s wide: a thread takes one vec4 of some rows. */
 function shareQuads(batches: number, rows: number, quads: number, adapter: AdapterProfile) {

@@ -1,16 +1,17 @@
 // The parts of gemm_panel that are not always the same: its inner product, written out line by line, and its loads.
+import { isSwiftShader } from '../dispatch.ts';
 
 const MAX_BLOCK_TERMS = 64;
-/** Where a program of 8 lanes or more can stop: one program per length would compile for seconds on lavapipe. */
+/** Where a program of 8 lanes or more can stop: lavapipe would have to compile one program per length. */
 const STOPS = [12, 32, MAX_BLOCK_TERMS] as const;
 
 /**
- * Length of the blocks into which `terms` are cut: at most 64, wasting little at the last one. SwiftShader (4 lanes)
+ * Length of the blocks into which `terms` are cut: at most 64, wasting little at the last one. SwiftShader
  * compiles quickly: there each multiple of 4 is a program of its own.
  */
 export function panelTerms(terms: number, lanes: number): number {
   const length = equalBlocks(terms, MAX_BLOCK_TERMS);
-  return lanes === 4 ? length : (STOPS.find((stop) => stop >= length) ?? MAX_BLOCK_TERMS);
+  return isSwiftShader(lanes) ? length : (STOPS.find((stop) => stop >= length) ?? MAX_BLOCK_TERMS);
 }
 
 /** Length of equal blocks of whole vec4s, at most `longest`, that take `terms`: as few as possible, then as short. */
@@ -33,11 +34,11 @@ export function termOfA(
 
 /** Consts LANES and MOST_TERMS and the function `multiply_block`, for shaders/gemm_panel.wgsl. A block stops where its terms end. */
 export function multiplyBlock(lanes: number, blockTerms: number): string {
-  const stops = lanes === 4 ? [blockTerms] : STOPS;
+  const stops = isSwiftShader(lanes) ? [blockTerms] : STOPS;
   const lines: string[] = [];
   let k = 0;
   for (const stop of stops) {
-    // Not as a loop of one turn: half as fast on lavapipe.
+    // Not as a loop of one turn, which is slower on lavapipe.
     if (k > 0) lines.push(`if (block_terms > ${k}u) {`);
     for (; k < stop; k++) {
       const { loads, value } = termOfA(k, lanes, 'i_row');

@@ -1,5 +1,5 @@
 // Which product of matrices a matmul is. The three directions of conv2d are in gemm-conv.ts; the kernels are the same.
-import type { AdapterProfile, KernelPlan } from '../dispatch.ts';
+import { type AdapterProfile, isSwiftShader, type KernelPlan } from '../dispatch.ts';
 import { isWidePanel } from './gemm-panel-wide.ts';
 import { type Product, plainLines, runsOfB } from './gemm-product.ts';
 import { panelAccessOf, planGemm } from './gemm-variants.ts';
@@ -67,7 +67,7 @@ function costOf(product: Product, adapter: AdapterProfile): number {
   if (family !== 'software' || subgroupSize === 0) return rows * Math.ceil(columns / 64);
   const blocks = Math.ceil(columns / (4 * subgroupSize));
   // SwiftShader (4 lanes) runs without bounds checks, which are the most of what a load costs, and packs no B.
-  const [byFour, byOne] = subgroupSize === 4 ? [2.5, 5] : [10, 30];
+  const [byFour, byOne] = isSwiftShader(subgroupSize) ? [2.5, 5] : [10, 30];
   const loading = product.vec4OperandsShader ? byFour : byOne;
   const { isAByFour, isPacked, isOutByFour, isFinished } = panelAccessOf(product, adapter);
   const wide = isWidePanel(columns, subgroupSize) ? 0.72 : 1;

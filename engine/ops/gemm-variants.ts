@@ -5,15 +5,11 @@ import {
   type Dispatch,
   foldWorkgroups,
   type GemmVariant,
+  isSwiftShader,
   type KernelPlan,
-} from '../dispatch.ts';
-import {
-  finishDispatch,
-  packDispatch,
-  type Right,
-  rightByFour,
   SOFTWARE_WORKGROUPS,
-} from './gemm-packing.ts';
+} from '../dispatch.ts';
+import { finishDispatch, packDispatch, type Right, rightByFour } from './gemm-packing.ts';
 import { multiplyBlock, panelAccess, panelTerms } from './gemm-panel.ts';
 import { isWidePanel, multiplyWideBlock, panelColumns, widePanelTerms } from './gemm-panel-wide.ts';
 import {
@@ -28,13 +24,13 @@ import {
   tileText,
 } from './gemm-product.ts';
 
-/** What a variant decides: its program, the rows per workgroup, and the parts into which k is split. */
+/** What a variant decides: its program, how many workgroups run it, and the parts into which k is split. */
 interface Launch {
   readonly shader: ShaderName;
   readonly consts: string;
   readonly workgroupCount: number;
-  readonly blockRows: number;
-  /** Of the panel: the length of its blocks of terms. */
+  /** Of the panel: the rows per workgroup, and the length of its blocks of terms. */
+  readonly blockRows?: number;
   readonly blockTerms?: number;
   readonly splits: number;
   readonly splitTerms: number;
@@ -131,7 +127,7 @@ export function planGemm(product: Product, adapter: AdapterProfile): KernelPlan 
       batches,
       splits,
       split_terms: launch.splitTerms,
-      block_rows: launch.blockRows,
+      block_rows: launch.blockRows ?? 0,
       block_terms: launch.blockTerms ?? 0,
       out_size: partialSize,
       ...aParams(aLayout),
@@ -146,11 +142,11 @@ export function planGemm(product: Product, adapter: AdapterProfile): KernelPlan 
 }
 
 /**
- * How columns are read that are no vec4s. Fewer loads pay on SwiftShader (4 lanes): 1.16 times as fast there. lavapipe
- * gains nothing, and would have to compile one panel for rows of whole vec4s and one for others.
+ * How columns are read that are no vec4s. Fewer loads pay on SwiftShader. lavapipe would have to compile one panel for rows
+ * of whole vec4s and one for others.
  */
 const fourColumnsOf = ({ fourColumns }: Product, { subgroupSize }: AdapterProfile): string =>
-  (subgroupSize === 4 ? fourColumns : undefined) ?? FOUR_COLUMNS;
+  (isSwiftShader(subgroupSize) ? fourColumns : undefined) ?? FOUR_COLUMNS;
 
 /** Whether the output can be written by vec4, the last ones of its lines into room behind them if need be. */
 function isOutVec4({ batches, rows, columns, outLayout }: Product): boolean {
@@ -171,7 +167,7 @@ function shouldPack(product: Product, { family }: AdapterProfile): boolean {
   return (isColliding && columns >= MIN_PACKING_COLUMNS) || !isVec4(aLayout, batches, rows, terms);
 }
 
-/** What it costs a panel to read or write four numbers one by one, and to pack or finish them: in vec4s. */
+/** What it is taken to cost a panel to read or write four numbers one by one, and to pack or finish them: in vec4s. */
 const FOUR_BY_ONE = 1.6;
 const COPYING = 2.6;
 
@@ -184,9 +180,9 @@ export interface PanelAccess {
 }
 
 /**
- * Decides about vec4s. A single product always gets them: a program for another way would take lavapipe a second to
- * compile. Of batches, such as those of attention, many products are small, and how often they use each vec4 decides:
- * A for each block of columns, the output for each block of terms.
+ * Decides about vec4s. A single product always gets them: lavapipe would have to compile a program for another way. Of
+ * batches, such as those of attention, many products are small, and how often they use each vec4 decides: A for each block of
+ * columns, the output for each block of terms.
  */
 export function panelAccessOf(product: Product, adapter: AdapterProfile): PanelAccess {
   const { batches, columns, terms, aLayout } = product;
@@ -226,7 +222,6 @@ const launchers: Record<GemmVariant, (product: Product, adapter: AdapterProfile)
       shader: 'gemm_plain',
       consts: `const GROUP = ${THREADS}u;\n`,
       workgroupCount: Math.ceil((outputs * splits) / THREADS),
-      blockRows: 1,
       splits,
       splitTerms,
       isBByFour: false,
@@ -236,15 +231,14 @@ const launchers: Record<GemmVariant, (product: Product, adapter: AdapterProfile)
   },
 
   tiled(product, adapter) {
-    const blockRows = tileRows(product, adapter);
+    const rowsPerTile = tileRows(product, adapter);
     const tiles =
-      product.batches * Math.ceil(product.rows / blockRows) * Math.ceil(product.columns / TILE_COLUMNS);
+      product.batches * Math.ceil(product.rows / rowsPerTile) * Math.ceil(product.columns / TILE_COLUMNS);
     const { splits, splitTerms } = splitProduct(product, tiles, TILE_TERMS, adapter);
     return {
       shader: 'gemm_tiled',
-      consts: `const TILE_ROWS = ${blockRows}u;\n`,
+      consts: `const TILE_ROWS = ${rowsPerTile}u;\n`,
       workgroupCount: tiles * splits,
-      blockRows,
       splits,
       splitTerms,
       isBByFour: false,
@@ -261,7 +255,6 @@ const launchers: Record<GemmVariant, (product: Product, adapter: AdapterProfile)
       shader: 'gemm_wide',
       consts: '',
       workgroupCount: tiles * splits,
-      blockRows: WIDE.side,
       splits,
       splitTerms,
       isBByFour: true,

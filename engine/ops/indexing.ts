@@ -6,6 +6,7 @@ import { apply, defineOp } from '../op.ts';
 import {
   broadcastShapes,
   formatShape,
+  INDEX_LIMIT,
   isSameShape,
   normalizeAxis,
   type Shape,
@@ -16,7 +17,6 @@ import type { Tensor } from '../tensor.ts';
 import { type Operand, operandsOf } from './arithmetic.ts';
 import { expand } from './broadcast.ts';
 import { gatherDispatch, type Lines, pickReference } from './pick.ts';
-import { INDEX_LIMIT } from './pool-window.ts';
 import { spanOf } from './span.ts';
 
 interface AxisAttrs {

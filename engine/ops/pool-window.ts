@@ -1,7 +1,7 @@
 // Which pixels a pooling window sees, and which windows see a pixel: shared by max and average pooling.
 import type { AdapterProfile } from '../dispatch.ts';
 import { ShapeError } from '../errors.ts';
-import { formatShape, type Shape } from '../shape.ts';
+import { formatShape, INDEX_LIMIT, type Shape } from '../shape.ts';
 import { type Pair, pairOf } from './pair.ts';
 import { type Span, spanOf } from './span.ts';
 
@@ -22,9 +22,6 @@ export interface PoolOptions {
   /** Pixels added on each side; default 0, at most half the kernel. */
   readonly padding?: number | Pair;
 }
-
-/** The largest whole number up to which f32 has them all: flat indices must stay below. */
-export const INDEX_LIMIT = 2 ** 24;
 
 /** The window that the options describe. */
 export function fixedWindow({ kernel, stride = kernel, padding = 0 }: PoolOptions): FixedWindow {

@@ -1,12 +1,18 @@
 // The kernel plan behind sums over any axes, of numbers or of products, and how long axes are shared out.
-import type { AdapterProfile, Dispatch, KernelPlan, Operand } from '../dispatch.ts';
+import {
+  type AdapterProfile,
+  type Dispatch,
+  GPU_THREADS,
+  type KernelPlan,
+  type Operand,
+} from '../dispatch.ts';
 import { ShapeError } from '../errors.ts';
 import { formatShape, type Shape, sizeOf } from '../shape.ts';
 import { shareRows, teamFor } from './row-teams.ts';
 import { spanOf } from './span.ts';
 
 /** Below this many results a long axis is cut into parts, so that all threads have work. */
-const WANTED_THREADS = { gpu: 16384, software: 64 };
+const WANTED_THREADS = { gpu: GPU_THREADS, software: 64 };
 const SHORTEST_PART = 64;
 /** Terms from which on a sum does not fit the cache of a core. */
 const LARGE = 2 ** 16;

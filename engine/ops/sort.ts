@@ -2,10 +2,9 @@
 import type { AdapterProfile, Dispatch, KernelPlan, KernelRequest, Operand } from '../dispatch.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, defineOp } from '../op.ts';
-import { formatShape, isSameShape, type Shape, sizeOf } from '../shape.ts';
+import { formatShape, INDEX_LIMIT, isSameShape, type Shape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { gatherDispatch, pickReference } from './pick.ts';
-import { INDEX_LIMIT } from './pool-window.ts';
 import { spanOf } from './span.ts';
 
 /** Options of `sort` and `argsort`. */

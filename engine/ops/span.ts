@@ -1,5 +1,5 @@
 // How elementwise kernels share out their elements: one rule for GPUs and for CPU rasterisers.
-import { type AdapterProfile, threadsPerWorkgroup } from '../dispatch.ts';
+import { type AdapterProfile, SOFTWARE_WORKGROUPS, threadsPerWorkgroup } from '../dispatch.ts';
 
 /** How the items of a dispatch are shared out; see `spanOf`. */
 export interface Span {
@@ -17,8 +17,8 @@ export interface Span {
 export function spanOf(count: number, adapter: AdapterProfile): Span {
   const isSoftware = adapter.family === 'software';
   const group = threadsPerWorkgroup(adapter);
-  // At least 16 workgroups where the work allows it: software adapters split them over their threads.
-  const perThread = isSoftware ? Math.min(1024, Math.max(1, Math.ceil(count / (group * 16)))) : 1;
+  const share = Math.ceil(count / (group * SOFTWARE_WORKGROUPS));
+  const perThread = isSoftware ? Math.min(1024, Math.max(1, share)) : 1;
   const groups = Math.max(1, Math.ceil(count / (group * perThread)));
   const groupsX = Math.min(groups, adapter.maxWorkgroupsPerDimension);
   return {
