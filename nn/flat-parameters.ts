@@ -5,8 +5,8 @@ import { concat, slice } from '../engine/ops/layout.ts';
 import { sizeOf } from '../engine/shape.ts';
 import type { Tensor } from '../engine/tensor.ts';
 
-// 64 MiB in f32: half of what the smallest adapters bind, and far beyond what a dispatch costs.
-const LARGEST_BLOCK = 2 ** 24;
+// 16 MiB in f32: far beyond what a dispatch costs, while a step holds some blocks more than the parameters themselves.
+const LARGEST_BLOCK = 2 ** 22;
 
 /** Neighbouring parameters, seen as one tensor [size]. Numbers move in and out by plain copies, without a kernel. */
 export class ParameterBlock {
@@ -49,7 +49,7 @@ export class ParameterBlock {
   }
 }
 
-/** Blocks of at most 2^24 elements, in the order of the parameters; one that is larger is a block of its own. */
+/** Blocks of at most 2^22 elements, in the order of the parameters; one that is larger is a block of its own. */
 export function blocksOf(parameters: readonly Tensor[], largest = LARGEST_BLOCK): ParameterBlock[] {
   const blocks: ParameterBlock[] = [];
   let first = 0;
