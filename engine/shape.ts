@@ -7,6 +7,9 @@ export type Shape = readonly number[];
 /** The largest whole number up to which f32 has them all: indices must stay below. */
 export const INDEX_LIMIT = 2 ** 24;
 
+/** The whole numbers from 0 to n - 1. */
+export const countTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
+
 /** Number of elements of a tensor of this shape; 1 for a scalar. */
 export function sizeOf(shape: Shape): number {
   let size = 1;

@@ -129,10 +129,12 @@ export interface RecordingDevice extends Device {
   compile(trace: Trace, options?: CompileOptions): Recording;
 }
 
+/** The values of `Recompute`. */
+export const RECOMPUTES = ['none', 'cheap', 'all'] as const;
+
 /**
  * What may be computed again: nothing; all but products of matrices and convolutions, whose results stay; or these too.
  */
-export const RECOMPUTES = ['none', 'cheap', 'all'] as const;
 export type Recompute = (typeof RECOMPUTES)[number];
 
 export interface CompileOptions {

@@ -13,6 +13,7 @@ import {
   SOFTWARE_WORKGROUPS,
   threadsPerWorkgroup,
 } from '../dispatch.ts';
+import { countTo } from '../shape.ts';
 import { convWindowParams, isCheaperByTaps, isDense, turned } from './gemm-conv.ts';
 import { weightsOfParts } from './gemm-packing.ts';
 
@@ -212,8 +213,6 @@ function eachLine(
     }
   }
 }
-
-const countTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 
 /**
  * WGSL: the functions of conv_windows.wgsl. Where subgroups have `lanes` lanes, these share out the loads of weights and

@@ -1,5 +1,6 @@
 // Pooling by narrow windows on software adapters: the functions of pool_columns.wgsl, in which all columns are written out.
 import type { AdapterProfile } from '../dispatch.ts';
+import { countTo } from '../shape.ts';
 import { beatsWgsl } from './pick.ts';
 import { type FixedWindow, LANES } from './pool-window.ts';
 
@@ -12,8 +13,6 @@ const columnCount = ({ kernel, stride }: FixedWindow): number => (LANES - 1) * s
 /** Whether pool_columns.wgsl is for these windows. Not on GPUs, whose threads would read less side by side: none was at hand. */
 export const isPooledByColumns = (window: FixedWindow, { family }: AdapterProfile): boolean =>
   family === 'software' && columnCount(window) <= MOST_COLUMNS;
-
-const countTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 
 /** WGSL of one item: `name_<column>` of the four windows at their tap `tap`. */
 const atTap = (name: string, tap: number, { stride }: FixedWindow): string =>
